@@ -26,14 +26,14 @@ DISCOUNT = 0.99
 
 
 class Maze(NamedTuple):
-    """The transitions; observations and actions are points of the plane."""
+    """The transitions; observations and actions are points of the plane.
+
+    One walk for all runs, (M, 2), or one for each, (K, M, 2).
+    """
 
     observations: Tensor
-    """(M, 2)."""
     actions: Tensor
-    """(M, 2)."""
     next_observations: Tensor
-    """(M, 2)."""
     compass: Tensor
     """All actions, (8, 2)."""
 
@@ -50,6 +50,7 @@ class Moment(NamedTuple):
 
 
 def make_maze(seed: int = 1458, dtype: torch.dtype = torch.float32) -> Maze:
+    """Return the walk of a seed; 1458 is the published one."""
     random = np.random.RandomState(seed)  # the published walk needs the legacy generator
     angles = np.arange(8) * np.pi / 4
     compass = np.stack([np.cos(angles), np.sin(angles)], -1)
@@ -60,6 +61,12 @@ def make_maze(seed: int = 1458, dtype: torch.dtype = torch.float32) -> Maze:
     walk = torch.tensor(np.array(states), dtype=dtype)
     steps = torch.tensor(np.array(actions), dtype=dtype)
     return Maze(walk[:-1], steps, walk[1:], torch.tensor(compass, dtype=dtype))
+
+
+def stack_mazes(mazes: Sequence[Maze]) -> Maze:
+    """Return one maze of K runs, each in a walk of its own."""
+    observations, actions, next_observations, _ = map(torch.stack, zip(*mazes, strict=True))
+    return Maze(observations, actions, next_observations, mazes[0].compass)
 
 
 def make_critic(
@@ -83,38 +90,44 @@ def make_critic(
     return critic.to(dtype)
 
 
-def observe(critic: Critic, maze: Maze) -> Moment:
-    """Return Q, TD errors and greedy actions, the targets without gradient."""
-    num_runs, num_rows = critic.head.weight.shape[0], len(maze.actions)
+def observe(critic: Critic, maze: Maze, discount: float = DISCOUNT) -> Moment:
+    """Return Q, TD errors and greedy actions; only Q carries a gradient."""
+    num_runs, num_rows = critic.head.weight.shape[0], maze.actions.shape[-2]
 
     def rows(x: Tensor) -> Tensor:
         return x.expand(num_runs, -1, -1)
 
     with torch.no_grad():
-        everywhere = maze.next_observations.repeat_interleave(8, 0)
+        everywhere = maze.next_observations.repeat_interleave(8, -2)
         any_action = maze.compass.repeat(num_rows, 1)
         next_q = critic(rows(everywhere), rows(any_action))[:, 0].unflatten(1, (num_rows, 8))
         target, greedy = next_q.max(-1)
     q = critic(rows(maze.observations), rows(maze.actions))[:, 0]
-    return Moment(q, q - DISCOUNT * target, maze.compass[greedy])
+    return Moment(q, q - discount * target, maze.compass[greedy])
 
 
 def train(
-    critic: Critic, maze: Maze, optimizer: torch.optim.Optimizer, num_steps: int
+    critic: Critic,
+    maze: Maze,
+    optimizer: torch.optim.Optimizer,
+    num_steps: int,
+    discount: float = DISCOUNT,
 ) -> Iterator[Moment]:
     """Yield the moment before each update."""
     for _ in range(num_steps):
-        moment = observe(critic, maze)
+        moment = observe(critic, maze, discount)
         yield Moment(*(x.detach() for x in moment))
         optimizer.zero_grad()
         moment.errors.square().mean(-1).sum().backward()
         optimizer.step()
 
 
-def read(critic: Critic, maze: Maze, moment: Moment) -> dict[str, Tensor]:
+def read(
+    critic: Critic, maze: Maze, moment: Moment, discount: float = DISCOUNT
+) -> dict[str, Tensor]:
     """Return SEEM over all transitions, each (K,)."""
     num_runs = len(moment.q)
-    observations, actions, next_observations, _ = (x.expand(num_runs, -1, -1) for x in maze)
+    observations, actions, next_observations = (x.expand(num_runs, -1, -1) for x in maze[:3])
     return read_seem(
-        critic, observations, actions, next_observations, moment.next_actions, DISCOUNT
+        critic, observations, actions, next_observations, moment.next_actions, discount
     )
