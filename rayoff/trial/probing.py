@@ -14,7 +14,14 @@ from rayoff.seem import read_seem
 
 
 class Probe:
-    """The fixed rows on which all critics of a trial are read."""
+    """The fixed rows on which all critics of a trial are read.
+
+    Attributes:
+        observations: s, (K, M, S), as the agent sees them.
+        actions: a, (K, M, A).
+        next_observations: s', (K, M, S).
+        terminations: 1 where the episode ended by itself, (K, M).
+    """
 
     def __init__(
         self, transitions: Transitions, config: SeemConfig, num_runs: int, discount: float
@@ -28,10 +35,10 @@ class Probe:
         def stacked(column: Tensor) -> Tensor:
             return column[index].expand(num_runs, *[-1] * column.dim())
 
-        self._observations = stacked(transitions.observations)  # (K, M, S)
-        self._actions = stacked(transitions.actions)
-        self._next_observations = stacked(transitions.next_observations)
-        self._terminations = stacked(transitions.terminations)
+        self.observations = stacked(transitions.observations)
+        self.actions = stacked(transitions.actions)
+        self.next_observations = stacked(transitions.next_observations)
+        self.terminations = stacked(transitions.terminations)
         self._config, self._discount = config, discount
 
     def read(self, agent: Agent) -> dict[str, Tensor]:
@@ -46,25 +53,25 @@ class Probe:
             return {}
         critic = agent.critic
         with torch.no_grad():
-            q = critic(self._observations, self._actions)  # (K, N, M)
+            q = critic(self.observations, self.actions)  # (K, N, M)
             size = q.abs()
-            actions = agent.actor(self._observations)
-            next_actions = agent.actor(self._next_observations)
+            actions = agent.actor(self.observations)
+            next_actions = agent.actor(self.next_observations)
             squares = sum(p.square().flatten(1).sum(1) for p in critic.parameters())
             reading = {
                 "critic/q_abs": size.mean(-1).amax(1),
                 "critic/q_max": size.amax((1, 2)),
                 "critic/q_std": q.std(1, correction=0).mean(-1),
-                "critic/q_policy": critic(self._observations, actions).mean((1, 2)),
+                "critic/q_policy": critic(self.observations, actions).mean((1, 2)),
                 "critic/parameter_norm": torch.as_tensor(squares).sqrt(),
             }
         return reading | read_seem(
             critic,
-            self._observations,
-            self._actions,
-            self._next_observations,
+            self.observations,
+            self.actions,
+            self.next_observations,
             next_actions,
             discount=self._discount,
-            terminations=self._terminations if self._config.mask_terminations else None,
+            terminations=self.terminations if self._config.mask_terminations else None,
             critics=self._config.critics,
         )

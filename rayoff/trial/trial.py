@@ -45,6 +45,9 @@ class Trial:
         step: gradient steps taken by each run [step].
         facts: what the trial learns from.
         normalizer: how the agent sees observations.
+        agent: what is trained.
+        probe: the rows on which its critic is read.
+        bound: largest |Q| that the rewards allow [reward].
     """
 
     def __init__(self, config: TrialConfig, table: pa.Table, device: str = "cpu") -> None:
@@ -70,7 +73,7 @@ class Trial:
         self._draws = Draws(seeds, start.clone(), num_ahead=64 if device == "cpu" else 1)
         sizes = self.facts.observation_size, self.facts.action_size
         self.agent = make_agent(config, *sizes, Draws(seeds, start))
-        self._probe = Probe(prepared.transitions, config.seem, len(seeds), self._discount)
+        self.probe = Probe(prepared.transitions, config.seem, len(seeds), self._discount)
         self.bound = q_bound(self.facts.reward_max_abs, self._discount)
         self._monitors = [self._make_monitor() for _ in config.seeds]
         self._evaluator, self.eval_skipped = self._make_evaluator()
@@ -170,7 +173,7 @@ class Trial:
         if self.step % self._probe_period() and self.step < self.config.num_steps:
             return {}
         started = time.perf_counter()
-        tensors = self._probe.read(self.agent)
+        tensors = self.probe.read(self.agent)
         losses = {"critic/loss": self._info["critic/loss"].tolist()}
         reading: dict[str, list[Any]] = {name: value.tolist() for name, value in tensors.items()}
         self._seconds["probe"] += time.perf_counter() - started

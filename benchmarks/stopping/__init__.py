@@ -1,0 +1,1 @@
+"""Parts of the stopper's audit; benchmarks/audit.py is the command."""
