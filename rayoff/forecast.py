@@ -13,11 +13,15 @@ law            linear in the step     where
 
 Source:
     Yue et al. 2023, arXiv 2310.04411 (orders under SGD and Adam). The exponential law is the
-    rank-one analysis of a Polyak target; the crash step from SEEM integrates the SGD law.
+    rank-one analysis of a Polyak target; the crash step from SEEM integrates the SGD law. The
+    interval of a passage inverts the line's prediction interval: Fieller 1954, "Some problems in
+    interval estimation".
 """
 
+import math
 from dataclasses import dataclass
-from typing import Literal
+from statistics import NormalDist
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,7 +34,11 @@ class Forecast:
     """When |Q| passes a limit, by a law fitted to its past."""
 
     step: float
-    """First passage of the limit [step]; inf where the law never reaches it."""
+    """First passage of the limit [step]; inf where no divergence is in sight."""
+    low: float
+    """Lower end of the interval of the passage [step]; inf where ``step`` is."""
+    high: float
+    """Upper end of the interval [step]; inf where the readings do not exclude that |Q| stays."""
     r_squared: float
     """Coefficient of determination of the law's line, at most 1; 0 for a constant |Q|."""
     slope: float
@@ -55,7 +63,12 @@ def choose_law(optimizer: str, tau: float) -> Law:
 
 
 def forecast(
-    law: Law, steps: ArrayLike, q_abs: ArrayLike, limit: float, num_layers: int
+    law: Law,
+    steps: ArrayLike,
+    q_abs: ArrayLike,
+    limit: float,
+    num_layers: int,
+    confidence: float = 0.95,
 ) -> Forecast:
     """Return when |Q| passes ``limit`` if it goes on by ``law``.
 
@@ -68,6 +81,8 @@ def forecast(
         limit: |Q| that is asked about, above zero; inf asks for the crash itself, which only
             ``sgd`` has.
         num_layers: L, linear layers of the critic; at least 2.
+        confidence: of the interval, if errors about the law were independent and normal. They
+            are neither in training: benchmarks/RESULTS.md says how often it holds the passage.
 
     Raises:
         ValueError: fewer than 3 readings, lengths that differ, or a |Q| that is not a number
@@ -79,10 +94,13 @@ def forecast(
     else:
         power = 1 / num_layers if law == "adam" else -(2 * num_layers - 2) / num_layers
         y, y_limit = values**power, np.float64(limit) ** power
-    slope, intercept, r_squared = _line(times, y)
-    is_growing = slope < 0 if law == "sgd" else slope > 0
-    step = float((y_limit - intercept) / slope) if is_growing else float("inf")
-    return Forecast(step, r_squared, slope)
+    line = _fit_line(times, y)
+    is_growing = line.slope < 0 if law == "sgd" else line.slope > 0
+    if not is_growing:
+        return Forecast(math.inf, math.inf, math.inf, line.r_squared, line.slope)
+    step = line.x_mean + float(y_limit - line.y_mean) / line.slope
+    low, high = _passage_interval(line, float(y_limit), confidence)
+    return Forecast(step, low, high, line.r_squared, line.slope)
 
 
 def crash_from_seem(step: float, rate: float, learning_rate: float, num_layers: int) -> float:
@@ -117,18 +135,74 @@ def growth_exponent(steps: ArrayLike, q_abs: ArrayLike) -> float:
         ValueError: as for ``forecast``.
     """
     times, values = _checked(steps, q_abs)
-    slope, _, _ = _line(np.log(times), np.log(values))
-    return slope
+    return _fit_line(np.log(times), np.log(values)).slope
 
 
-def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Return slope, intercept and coefficient of determination of the least-squares line."""
+class _Line(NamedTuple):
+    """A least-squares line through n points."""
+
+    slope: float
+    x_mean: float
+    y_mean: float
+    r_squared: float
+    x_squares: float
+    """Sum of squares of x about its mean."""
+    variance: float
+    """Of y about the line, with n - 2 degrees of freedom."""
+    num_points: int
+
+
+def _fit_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> _Line:
+    """Return the least-squares line."""
     x_centred, y_centred = x - x.mean(), y - y.mean()
-    slope = float(x_centred @ y_centred / (x_centred @ x_centred))
+    x_squares = float(x_centred @ x_centred)
+    slope = float(x_centred @ y_centred) / x_squares
     total = float(y_centred @ y_centred)
     residual = float(np.square(y_centred - slope * x_centred).sum())
-    r_squared = 1 - residual / total if total > 0 else 0.0
-    return slope, float(y.mean() - slope * x.mean()), r_squared
+    return _Line(
+        slope=slope,
+        x_mean=float(x.mean()),
+        y_mean=float(y.mean()),
+        r_squared=1 - residual / total if total > 0 else 0.0,
+        x_squares=x_squares,
+        variance=residual / (len(x) - 2),
+        num_points=len(x),
+    )
+
+
+def _passage_interval(line: _Line, y_limit: float, confidence: float) -> tuple[float, float]:
+    """Return between which x a new point may lie at ``y_limit``; (x_mean, inf) if at any.
+
+    These x solve (y_limit - line(x))^2 <= t^2 variance (1 + 1/n + (x - x_mean)^2 / x_squares).
+    """
+    t = _student_quantile((1 + confidence) / 2, line.num_points - 2)
+    scatter = t**2 * line.variance
+    rise = y_limit - line.y_mean
+    # the quadratic a d^2 - 2 b d + c <= 0 in the distance d from x_mean
+    a = line.slope**2 - scatter / line.x_squares
+    b = rise * line.slope
+    c = rise**2 - scatter * (1 + 1 / line.num_points)
+    if a <= 0:  # the slope may be zero
+        return line.x_mean, math.inf
+    half_width = math.sqrt(max(b**2 - a * c, 0.0)) / a
+    centre = line.x_mean + b / a
+    return centre - half_width, centre + half_width
+
+
+def _student_quantile(probability: float, num_free: int) -> float:
+    """Return a quantile of Student's t, within 1% from 3 degrees of freedom.
+
+    Source: Cornish and Fisher's expansion, Abramowitz & Stegun 1964, 26.7.5.
+    """
+    z, n = NormalDist().inv_cdf(probability), float(num_free)
+    terms = (
+        z,
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return sum(term / n**order for order, term in enumerate(terms))
 
 
 def _checked(

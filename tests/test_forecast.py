@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import t
 
 from rayoff.forecast import Law, choose_law, crash_from_seem, forecast, growth_exponent
 
@@ -61,7 +62,38 @@ def test_a_lagging_target_doubles_in_equal_times() -> None:
 @pytest.mark.parametrize("trend", [-1.0, 0.0])
 def test_a_critic_that_does_not_grow_never_passes(law: Law, trend: float) -> None:
     found = forecast(law, STEPS, 500 + trend * STEPS, limit=1e6, num_layers=3)
-    assert found.step == math.inf
+    assert found.step == found.low == found.high == math.inf
+
+
+def test_the_interval_holds_the_passage_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    held = []
+    for _ in range(1000):
+        root = 0.02 * STEPS + 3 + rng.normal(0, 0.02, len(STEPS))
+        found = forecast("adam", STEPS, root**3, limit=20.0**3, num_layers=3)
+        passage = (20 - 3 - rng.normal(0, 0.02)) / 0.02
+        held.append(found.low <= passage <= found.high)
+        assert found.low < found.step < found.high
+    assert 0.93 <= np.mean(held) <= 0.97  # two standard errors: 0.014
+
+
+def test_the_ends_of_the_interval_are_where_a_new_reading_would_just_be_expected() -> None:
+    """Against the prediction interval of the line."""
+    root = 0.02 * STEPS + 3 + np.random.default_rng(1).normal(0, 0.02, len(STEPS))
+    found = forecast("adam", STEPS, root**3, limit=20.0**3, num_layers=3, confidence=0.9)
+    slope, intercept = np.polyfit(STEPS, root, 1)
+    scatter = np.sum((root - intercept - slope * STEPS) ** 2) / (len(STEPS) - 2)
+    for end in (found.low, found.high):
+        share = 1 / len(STEPS) + (end - STEPS.mean()) ** 2 / np.sum((STEPS - STEPS.mean()) ** 2)
+        reach = t.ppf(0.95, len(STEPS) - 2) * np.sqrt(scatter * (1 + share))
+        assert abs(20 - intercept - slope * end) == pytest.approx(reach, rel=1e-3)
+
+
+@pytest.mark.parametrize("law", ["adam", "sgd", "exponential"])
+def test_growth_that_may_be_chance_has_no_upper_end(law: Law) -> None:
+    found = forecast(law, [1, 2, 3, 4], [1.0, 2.0, 1.0, 2.0], limit=10, num_layers=3)
+    assert math.isfinite(found.step)
+    assert found.high == math.inf
 
 
 def test_a_constant_is_explained_by_no_law() -> None:
