@@ -178,6 +178,8 @@ class StopperConfig:
     """|Q| over the bound at which a run is suspect, whatever SEEM reads."""
     confirm_factor: float = 10.0
     """|Q| over the bound below which a suspect run is never stopped."""
+    diverged_factor: float = 10.0
+    """|Q| over the bound above which a run that trained to its end counts as diverged."""
     num_growing: int = 5
     """Readings over which |Q| must not have fallen for a stop."""
     ceiling_factor: float = 1000.0
@@ -190,6 +192,9 @@ class StopperConfig:
     """The forecast must fall within this share of the remaining budget, in (0, 1]."""
     probe_speedup: int = 5
     """Factor by which a suspect run's trial is probed more often."""
+    audit_fraction: float = 0.0
+    """Share of the runs that would be stopped which train on all the same, in [0, 1]: the
+    report then tells how many stops were right. Drawn for each run by its seed and arm."""
 
 
 @dataclass(frozen=True, kw_only=True)

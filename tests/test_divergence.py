@@ -219,6 +219,30 @@ def test_memory_of_a_long_run_is_limited() -> None:
     assert len(monitor.state_dict()["readings"]) == 64
 
 
+def test_a_run_is_judged_at_its_end_by_its_last_probe() -> None:
+    monitor = make_monitor()
+    watch(monitor, diverging, 0.13)
+    assert monitor.is_above_ceiling
+    assert monitor.excess == (
+        "|Q| 1.9e6 above 10 times the bound 586 at the last probe, step 4,000"
+    )
+    monitor.observe(4_200, metrics(0.5 * HOPPER_BOUND))
+    assert monitor.verdict.stop
+    assert not monitor.is_above_ceiling
+    assert monitor.excess is None
+    monitor.observe(4_400, metrics(math.inf))
+    assert monitor.is_above_ceiling
+    assert monitor.excess == "|Q| or the critic's loss is not finite at the last probe"
+
+
+def test_the_forecast_has_an_interval() -> None:
+    rough = watch(make_monitor(), lambda step: diverging(step) * (1 + 0.02 * math.sin(step)), 0.13)
+    assert rough.forecast_low is not None
+    assert rough.forecast_step is not None
+    assert rough.forecast_high is not None
+    assert rough.forecast_low < rough.forecast_step < rough.forecast_high
+
+
 @pytest.mark.parametrize("scale", [1e-3, 1e3])
 def test_the_scale_of_rewards_changes_no_decision(scale: float) -> None:
     plain = watch(make_monitor(), diverging, 0.13)
@@ -260,6 +284,7 @@ def test_a_bound_needs_a_reward_and_a_discount(reward: float, discount: float) -
         ({"suspect_factor": 0.0}, "suspect_factor"),
         ({"min_fit": 1.5}, r"min_fit must be in \[0, 1\] but got 1.5"),
         ({"horizon_fraction": 0.0}, "horizon_fraction"),
+        ({"audit_fraction": 1.1}, "audit_fraction"),
         ({"confirm_factor": 1.0}, r"confirm_factor must be at least suspect_factor = 3.0"),
         ({"ceiling_factor": 5.0}, r"ceiling_factor must be at least confirm_factor = 10.0"),
     ],

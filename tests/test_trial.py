@@ -113,6 +113,51 @@ def test_observe_trains_on_and_records_what_stop_would_have_done(table: pa.Table
     assert verdicts[0] == verdicts[1]
 
 
+def test_audited_runs_train_on_and_tell_whether_their_stop_was_right(table: pa.Table) -> None:
+    audited = Trial(make_config(stopper=StopperConfig(warmup_steps=40, audit_fraction=1)), table)
+    observed = Trial(make_config(stopper=StopperConfig(mode="observe", warmup_steps=40)), table)
+
+    rows_audited, rows_observed = finish(audited), finish(observed)
+
+    assert audited.step == 600
+    assert unclocked(rows_audited) == unclocked(rows_observed)
+    last = {row["seed"]: row for row in rows_audited}
+    for row in last.values():
+        is_lost = row["critic/q_abs"] > 1000 * audited.bound
+        assert row["stopper/right"] == float(is_lost)
+        assert row["stop_step"] < 600
+
+
+def test_about_the_share_that_was_asked_for_is_audited(table: pa.Table) -> None:
+    stopper = StopperConfig(warmup_steps=40, audit_fraction=0.3)
+    config = make_config(seeds=tuple(range(40)), num_steps=20, stopper=stopper)
+    alone = [Trial(replace(config, seeds=(seed,)), table)._audited == [True] for seed in range(40)]
+    assert Trial(config, table)._audited == alone
+    assert 4 <= sum(alone) <= 20  # 12 expected, three standard deviations: 8.7
+
+
+def test_a_run_that_was_wrongly_given_up_counts_as_done(table: pa.Table) -> None:
+    """An eager rule takes the first growth of a sound critic for its ruin."""
+    eager = StopperConfig(
+        mode="observe",
+        warmup_steps=0,
+        suspect_factor=1e-3,
+        confirm_factor=1e-3,
+        diverged_factor=1.0,
+        ceiling_factor=1.0,
+        min_fit=0.0,
+        horizon_fraction=1.0,
+    )
+    critic = CriticConfig(width=64, norm="layer")
+    trial = Trial(make_config(critic=critic, stopper=eager), table)
+
+    last = {row["seed"]: row for row in finish(trial)}
+
+    for row in last.values():
+        assert row["stop_step"] < 600
+        assert (row["status"], row["reason"], row["stopper/right"]) == ("done", None, 0.0)
+
+
 def test_mode_off_never_judges(table: pa.Table) -> None:
     rows = finish(Trial(make_config(stopper=StopperConfig(mode="off"), num_steps=200), table))
     assert {(row["status"], row["stop_step"]) for row in rows} == {("done", None)}

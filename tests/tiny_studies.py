@@ -66,6 +66,7 @@ def make_study(source: str, **changes: Any) -> Study:  # noqa: ANN401 - fields o
         "stopper.warmup_steps": 40,
         "stopper.suspect_factor": 0.1,
         "stopper.confirm_factor": 0.2,
+        "stopper.diverged_factor": 0.2,
         "stopper.ceiling_factor": 0.4,
         "evaluation.period": 50,
         "evaluation.num_episodes": 1,

@@ -52,6 +52,10 @@ class Verdict:
     """When the run was lost [step]."""
     forecast_step: int | None = None
     """When a suspect run's |Q| will pass the ceiling [step]; None also where it never will."""
+    forecast_low: int | None = None
+    """Lower end of the forecast's 95% interval [step]."""
+    forecast_high: int | None = None
+    """Upper end of the interval [step]; None also where the growth may be chance."""
 
 
 class _Growth(NamedTuple):
@@ -95,6 +99,7 @@ class RunMonitor:
         self.law: Law = law
         self.num_layers = num_layers
         self._readings: list[Reading] = []
+        self._is_finite = True  # the last probe
         self._verdict = Verdict()
 
     def observe(self, step: int, metrics: Mapping[str, float]) -> Verdict:
@@ -112,16 +117,17 @@ class RunMonitor:
         self._forget_from(step)
         if self.config.mode == "off":
             return self._verdict
-        for name, what in (("q_abs", "|Q|"), ("q_max", "|Q|"), ("loss", "the critic's loss")):
-            if not math.isfinite(metrics.get(f"critic/{name}", 0.0)):
-                if self._verdict.stop:
-                    return self._verdict
-                return self._judge(step, None, f"{what} is no longer finite at step {step:,}")
+        lost = [what for name, what in _MUST_BE_FINITE.items() if not _is_finite(metrics, name)]
+        self._is_finite = not lost
+        if lost:
+            if self._verdict.stop:
+                return self._verdict
+            return self._judge(step, None, f"{lost[0]} is no longer finite at step {step:,}")
         self._take(step, metrics)
         if self._verdict.stop:  # it stands; the readings go on, for the growth
             return self._verdict
         if step < self.config.warmup_steps or not self._is_suspect():
-            self._verdict = replace(self._verdict, suspect=False, forecast_step=None)
+            self._verdict = Verdict(suspected_step=self._verdict.suspected_step)
             return self._verdict
         growth = self._growth()
         return self._judge(step, growth, self._above_ceiling() or self._confirmed(growth))
@@ -132,14 +138,22 @@ class RunMonitor:
         return self._verdict
 
     @property
+    def is_above_ceiling(self) -> bool:
+        """Whether |Q| was above the ceiling at the last probe, or not finite."""
+        ceiling = self.config.ceiling_factor * self.q_bound
+        return not self._is_finite or (bool(self._readings) and self._readings[-1].q_abs > ceiling)
+
+    @property
     def excess(self) -> str | None:
         """Why the run counts as diverged if it ends now: |Q| far above the bound, else None."""
         config = self.config
-        if not self._readings or self._readings[-1].q_abs <= config.confirm_factor * self.q_bound:
+        if not self._is_finite:
+            return "|Q| or the critic's loss is not finite at the last probe"
+        if not self._readings or self._readings[-1].q_abs <= config.diverged_factor * self.q_bound:
             return None
         last = self._readings[-1]
         return (
-            f"|Q| {_short(last.q_abs)} above {config.confirm_factor:g} times the bound "
+            f"|Q| {_short(last.q_abs)} above {config.diverged_factor:g} times the bound "
             f"{_short(self.q_bound)} at the last probe, step {last.step:,}"
         )
 
@@ -153,11 +167,16 @@ class RunMonitor:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the monitor knows, as JSON can hold it."""
-        return {"readings": [list(r) for r in self._readings], "verdict": asdict(self._verdict)}
+        return {
+            "readings": [list(r) for r in self._readings],
+            "is_finite": self._is_finite,
+            "verdict": asdict(self._verdict),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what another monitor of the same configuration knew."""
         self._readings = [Reading(*reading) for reading in state["readings"]]
+        self._is_finite = state["is_finite"]
         self._verdict = Verdict(**state["verdict"])
 
     def _forget_from(self, step: int) -> None:
@@ -233,14 +252,12 @@ class RunMonitor:
         return (
             f"{cause} growing as t^{growth.exponent:.1f}, forecast to pass "
             f"{_short(config.ceiling_factor * self.q_bound)} at step "
-            f"{self._passage(growth):,} of {self.num_steps:,}"
+            f"{self._from_now(growth.ahead.step):,} of {self.num_steps:,}"
         )
 
-    def _passage(self, growth: _Growth | None) -> int | None:
-        """Return the step of the forecast, never before the last reading; None for never."""
-        if growth is None or math.isinf(growth.ahead.step):
-            return None
-        return max(self._readings[-1].step, math.ceil(growth.ahead.step))
+    def _from_now(self, step: float) -> int | None:
+        """Return a step to come in full steps, never before the last reading; None for never."""
+        return None if math.isinf(step) else max(self._readings[-1].step, math.ceil(step))
 
     def _judge(self, step: int, growth: _Growth | None, reason: str | None) -> Verdict:
         """Return the verdict on a run that is suspect, and lost if there is a reason."""
@@ -251,9 +268,23 @@ class RunMonitor:
             reason=reason,
             suspected_step=step if first is None else first,
             stop_step=None if reason is None else step,
-            forecast_step=self._passage(growth),
+            forecast_step=growth and self._from_now(growth.ahead.step),
+            forecast_low=growth and self._from_now(growth.ahead.low),
+            forecast_high=growth and self._from_now(growth.ahead.high),
         )
         return self._verdict
+
+
+_MUST_BE_FINITE = {
+    "critic/q_abs": "|Q|",
+    "critic/q_max": "|Q|",
+    "critic/loss": "the critic's loss",
+}
+"""Metrics that end a run when they are no number, and what they are called."""
+
+
+def _is_finite(metrics: Mapping[str, float], name: str) -> bool:
+    return math.isfinite(metrics.get(name, 0.0))
 
 
 def _sizes(readings: list[Reading]) -> list[float]:

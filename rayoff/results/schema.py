@@ -24,7 +24,7 @@ RESULT_COLUMNS: dict[str, tuple[pa.DataType, str]] = {
     "status": (
         pa.string(),
         "State of the run, equal on all its rows: training, done, diverged (a result: it was "
-        "stopped, or in observe mode would have been), failed (an error) or missing (not "
+        "stopped, or its |Q| ended far beyond its bound), failed (an error) or missing (not "
         "begun; one row at step 0).",
     ),
     "reason": (pa.string(), "Why the run diverged or failed, with its numbers; else null."),

@@ -76,6 +76,7 @@ class Trial:
         self.probe = Probe(prepared.transitions, config.seem, len(seeds), self._discount)
         self.bound = q_bound(self.facts.reward_max_abs, self._discount)
         self._monitors = [self._make_monitor() for _ in config.seeds]
+        self._audited = self._draw_audited(Draws(seeds, start))
         self._evaluator, self.eval_skipped = self._make_evaluator()
         self.step = 0
         self._history: list[Row] = []
@@ -99,7 +100,14 @@ class Trial:
 
     def _stopped(self, run: int) -> bool:
         """Whether the stopper has ended a run."""
-        return self.config.stopper.mode == "stop" and self._monitors[run].verdict.stop
+        acts = self.config.stopper.mode == "stop" and not self._audited[run]
+        return acts and self._monitors[run].verdict.stop
+
+    def _draw_audited(self, draws: Draws) -> list[bool]:
+        """Return which runs would train on after a stop, (K,); the same alone and stacked."""
+        arm = json.dumps(self._config_as_json() | {"seeds": []}, sort_keys=True)
+        drawn = draws.uniform(f"audit/{arm}", ())
+        return (drawn < self.config.stopper.audit_fraction).tolist()
 
     def _make_monitor(self) -> RunMonitor:
         agent = self.config.agent
@@ -226,23 +234,33 @@ class Trial:
         return self._with_verdicts(self._history)
 
     def _with_verdicts(self, rows: list[Row]) -> list[Row]:
-        """Return the rows with status, reason and stop step of their runs."""
-        verdicts = dict(zip(self.config.seeds, map(self._verdict, self._monitors), strict=True))
+        """Return the rows with what is now known of their runs."""
+        verdicts = {seed: self._verdict(run) for run, seed in enumerate(self.config.seeds)}
         return [row | verdicts[row["seed"]] for row in rows]
 
-    def _verdict(self, monitor: RunMonitor) -> Row:
-        """Return status, reason and stop step of a run, and when it came under suspicion.
+    def _verdict(self, run: int) -> Row:
+        """Return status, reason and stop step of a run, when it came under suspicion, and so on.
 
-        A run that was never stopped has diverged all the same if its |Q| ends far out.
+        What trained to its end is judged by its end: a run that was never stopped has diverged
+        all the same if its |Q| ends far out, and one that was only observed or audited has not
+        if its |Q| has come back; ``stopper/right`` tells whether its stop would have been.
         """
-        verdict, finished = monitor.verdict, self.step >= self.config.num_steps
-        reason = verdict.reason or (monitor.excess if finished else None)
+        monitor, verdict = self._monitors[run], self._monitors[run].verdict
+        finished = self.step >= self.config.num_steps
+        reason = verdict.reason
+        was_right = None
+        if finished and not self._stopped(run):
+            reason = monitor.excess and (verdict.reason or monitor.excess)
+            was_right = float(monitor.is_above_ceiling) if verdict.stop else None
         return {
             "status": "diverged" if reason else "done" if finished else "training",
             "reason": reason,
             "stop_step": verdict.stop_step,
             "stopper/suspected_step": verdict.suspected_step,
             "stopper/forecast_step": verdict.forecast_step,
+            "stopper/forecast_low": verdict.forecast_low,
+            "stopper/forecast_high": verdict.forecast_high,
+            "stopper/right": was_right,
         }
 
     def save(self, folder: Path) -> None:
