@@ -102,6 +102,27 @@ CHOICES: tuple[Choice, ...] = (
     (REPLAY, {"critic.depth": 1, "data.fraction": 0.1, **_FAST, "num_steps": 8000, **_NARROW}),
     (REPLAY, {"critic.dropout": 0.1, "data.fraction": 0.1, **_NARROW}),
     (REPLAY, {"critic.activation": "tanh", "data.fraction": 0.1, **_FAST, **_NARROW}),
+    # what drives halfcheetah, the milder environment, out of its bounds too
+    (ALL, {"data.fraction": 0.01, **_FAST, **_NARROW, "num_steps": 6000}),
+    (ALL, {"data.fraction": 0.1, "agent.learning_rate": 3e-3, **_THIN}),
+    (ALL, {"data.fraction": 0.03, "agent.learning_rate": 2e-3, **_THIN, "num_steps": 8000}),
+    (
+        REPLAY,
+        {"critic.num_critics": 1, "data.fraction": 0.01, **_FAST, **_THIN, "num_steps": 6000},
+    ),
+    (REPLAY, {"regularizer.rd_weight": 1e-3, "data.fraction": 0.01, **_FAST, **_THIN}),
+    (
+        REPLAY,
+        {"critic.norm": "weight", "agent.learning_rate": 3e-3, "data.fraction": 0.01, **_THIN},
+    ),
+    (REPLAY, {"critic.depth": 3, "data.fraction": 0.01, **_FAST, **_THIN}),
+    (
+        REPLAY,
+        {
+            **{"algorithm": "td3_bc", "agent.tau": 1.0, "agent.bc_weight": 0.01},
+            **{"data.fraction": 0.01, **_FAST, **_THIN},
+        },
+    ),
 )
 
 
