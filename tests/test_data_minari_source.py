@@ -1,12 +1,17 @@
 """Tests of Minari sources against Minari's own iterator, on real and on made-up datasets."""
 
 import json
+import socket
+import threading
+import time
+import urllib.request
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import h5py
+import huggingface_hub.constants
 import minari
 import minari.storage
 import numpy as np
@@ -334,15 +339,74 @@ def test_a_failed_download_says_why_and_how_to_try_again(
         raise OSError(f"no route to {dataset_id}")
 
     monkeypatch.delenv("RAYOFF_OFFLINE")
+    monkeypatch.setattr(minari_source, "_require_reachable", lambda: None)
     monkeypatch.setattr(minari, "download_dataset", unreachable)
     with pytest.raises(DatasetError, match="could not be downloaded: no route to test/x-v0"):
         load_table("test/x-v0")
 
 
-def test_a_download_is_read_when_it_has_arrived(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """A server of downloads on this machine, which accepts connections and says nothing."""
     monkeypatch.delenv("RAYOFF_OFFLINE")
+    monkeypatch.delenv("MINARI_REMOTE", raising=False)
+    monkeypatch.setattr(urllib.request, "getproxies", dict)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        monkeypatch.setattr(
+            huggingface_hub.constants,
+            "ENDPOINT",
+            f"http://127.0.0.1:{listening.getsockname()[1]}",
+        )
+        yield listening
+
+
+def test_a_download_is_read_when_it_has_arrived(
+    server: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(minari, "download_dataset", lambda _: create(buffers([3, 2])))
+    assert load_table("test/made-v0").num_rows == 5
+
+
+def refuse(dataset_id: str) -> None:
+    raise AssertionError(f"the download of {dataset_id} was tried")
+
+
+def test_a_server_that_refuses_is_not_asked_for_a_download(
+    server: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.close()
+    monkeypatch.setattr(minari, "download_dataset", refuse)
+    with pytest.raises(DatasetError, match=r"127\.0\.0\.1 cannot be reached .*refused"):
+        load_table("test/made-v0")
+
+
+def test_a_network_that_says_nothing_is_given_up_within_three_seconds(
+    server: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_up = threading.Event()
+
+    def connect(*_: object) -> None:
+        given_up.wait(20)
+        raise TimeoutError
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    monkeypatch.setattr(minari, "download_dataset", refuse)
+    started = time.monotonic()
+    with pytest.raises(DatasetError, match=r"cannot be reached \(no answer in 2 s"):
+        load_table("test/made-v0")
+    assert time.monotonic() - started < 3
+    given_up.set()
+
+
+@pytest.mark.parametrize("way", ["another remote", "a proxy"])
+def test_what_is_reached_another_way_is_downloaded_all_the_same(
+    server: socket.socket, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.close()
+    if way == "a proxy":
+        monkeypatch.setattr(urllib.request, "getproxies", lambda: {"https": "http://proxy:1"})
+    else:
+        monkeypatch.setenv("MINARI_REMOTE", "gcp://bucket")
     monkeypatch.setattr(minari, "download_dataset", lambda _: create(buffers([3, 2])))
     assert load_table("test/made-v0").num_rows == 5
 

@@ -7,9 +7,14 @@ observation. A dataset that is not installed is downloaded, unless ``RAYOFF_OFFL
 import difflib
 import json
 import os
+import socket
+import threading
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +31,8 @@ if TYPE_CHECKING:
     from minari.dataset.episode_data import EpisodeData
 
 _DAMAGED = (AssertionError, KeyError, OSError, TypeError, ValueError)  # what minari then raises
+
+_REACH_SECONDS = 2.0
 
 
 def read(dataset_id: str) -> pa.Table:
@@ -112,6 +119,7 @@ def _open(dataset_id: str) -> "MinariDataset":
     check(dataset_id)
     try:
         if not _is_installed(dataset_id):
+            _require_reachable()
             minari.download_dataset(dataset_id)
         return minari.load_dataset(dataset_id)
     except Exception as error:  # its storages raise what their transports do, with no base
@@ -121,6 +129,39 @@ def _open(dataset_id: str) -> "MinariDataset":
             f"'{dataset_id}' must be a Minari dataset, but could not be {what}: "
             f"{str(error).rstrip('.')}.\n  {near.strip() or f'Try: minari download {dataset_id}'}"
         ) from error
+
+
+def _require_reachable() -> None:
+    """Raise ConnectionError where the server of downloads does not answer.
+
+    Hugging Face's client would try again for half a minute, even where there is no network.
+    """
+    from huggingface_hub import constants
+    from minari.storage.remotes import DEFAULT_REMOTE
+
+    remote = os.environ.get("MINARI_REMOTE", DEFAULT_REMOTE)
+    if not remote.startswith("hf://") or urllib.request.getproxies():
+        return  # a proxy may reach what this machine does not
+    server = urlsplit(constants.ENDPOINT)
+    address = server.hostname, server.port or (443 if server.scheme == "https" else 80)
+    failures: SimpleQueue[object] = SimpleQueue()
+
+    def connect() -> None:
+        try:
+            socket.create_connection(address, _REACH_SECONDS).close()
+        except OSError as error:
+            failures.put(error)
+        else:
+            failures.put(None)
+
+    # In a thread, since looking up a name has no time limit.
+    threading.Thread(target=connect, daemon=True).start()
+    try:
+        failure = failures.get(timeout=_REACH_SECONDS)
+    except Empty:
+        failure = f"no answer in {_REACH_SECONDS:g} s"
+    if failure is not None:
+        raise ConnectionError(f"{server.hostname} cannot be reached ({failure})")
 
 
 def _episodes(dataset: "MinariDataset", dataset_id: str) -> Iterator["EpisodeData"]:
