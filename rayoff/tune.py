@@ -5,9 +5,11 @@ It runs as ``rayoff``, as a script, and as a copy of this file alone, which is a
 mistake in a study is told at once.
 
 Exit codes: 0 all trials have a result (a diverged run is one), 1 some trials failed or Ray did,
-2 the command, the study or its data is wrong, 130 interrupted.
+2 the command, the study or its data is wrong; interrupted, 128 plus the signal: 130 by Ctrl-C,
+143 by SIGTERM, 129 by SIGHUP.
 """
 
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +20,7 @@ import pyarrow as pa
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
+from rayoff import __version__
 from rayoff.errors import RayoffError, StudyError
 from rayoff.search import Resources, RunFolder
 from rayoff.search.commands import shown, typed
@@ -136,15 +139,19 @@ def evaluate(
         seed: of one run; without it all runs are rolled out.
         episodes: of each run; without it as many as the trial's evaluations had.
     """
+    from rayoff.results import divergence_reasons
     from rayoff.search import Policies
 
     policies = Policies(folder)
+    reasons = divergence_reasons(folder)
     seeds, returns, scores = policies.evaluate(seed, episodes)
     for index, own in enumerate(seeds):
         line = f"seed {own}: return {returns[index].mean():.1f} +- {returns[index].std():.1f}"
         if scores is not None:
             line += f", score {scores[index].mean():.1f}"
         print(f"{line} over {returns.shape[1]} episodes")
+        if own in reasons:
+            print(f"  This run diverged, and counts with its floor in the report: {reasons[own]}")
     return 0
 
 
@@ -172,13 +179,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         "list": list_,
     }
     given = list(sys.argv[1:] if argv is None else argv) or ["run", "quickstart"]
+    if given == ["--version"]:
+        print(f"rayoff {__version__}")
+        return 0
+    about = f"{(__doc__ or '').splitlines()[0]} This is version {__version__} (--version)."
     try:
         return tyro.extras.subcommand_cli_from_dict(
-            commands, prog="rayoff", description=(__doc__ or "").partition("\n")[0], args=given
+            commands, prog="rayoff", description=about, args=given
         )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print("Interrupted.", file=sys.stderr)
-        return 130
+        return 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)
     except RayoffError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         # The base class itself is raised for what is not the user's to mend: Ray broke off.
@@ -237,7 +248,7 @@ def _train(
         print(f"Go on with: {typed('rayoff', 'resume', str(folder))}", file=sys.stderr)
     if outcome.failed:
         return 1
-    return 130 if outcome.unfinished else 0
+    return 128 + outcome.ended_by if outcome.unfinished else 0
 
 
 def _print_answer(folder: Path) -> None:

@@ -1,9 +1,18 @@
-"""Tests of the connection to Ray where Ray is another version."""
+"""Tests of the connection to Ray: another version of it, and signals to all of its processes."""
 
 import importlib
+import os
+import shutil
+import signal
+import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from ray._private import services
 from ray.air.execution._internal import actor_manager
 from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.execution import tune_controller
@@ -36,3 +45,112 @@ def test_memory_pressure_counts_as_a_lost_process(monkeypatch: pytest.MonkeyPatc
         session._retry_after_out_of_memory()
     for module in (actor_manager, tune_controller):
         assert vars(module)["RayActorError"] == (RayActorError, OutOfMemoryError)
+
+
+# Signals
+
+
+DRIVER = """
+import sys, time
+from rayoff.search.session import session
+with session() as current:
+    print("ready", flush=True)
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        pass
+sys.exit(128 + current.ended_by)
+"""
+
+
+@pytest.fixture
+def place() -> Iterator[str]:
+    """A folder that names a Ray of its own."""
+    folder = tempfile.mkdtemp(prefix="r", dir="/tmp")  # sockets' paths must be short
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def children(pid: int) -> set[int]:
+    """Return the processes that a process has started."""
+    files = Path(f"/proc/{pid}/task").glob("*/children")
+    return {int(child) for file in files for child in file.read_text().split()}
+
+
+def family(pid: int) -> set[int]:
+    """Return a process and all that descend from it."""
+    return {pid}.union(*map(family, children(pid)))
+
+
+def begin(place: str) -> "subprocess.Popen[str]":
+    """Start a driver and its Ray in a process group, and wait for them."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER],
+        env=own | {"RAY_TMPDIR": place, "HOME": place, "RAY_AUTH_MODE": "disabled"},
+        stdout=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    assert driver.stdout is not None
+    assert driver.stdout.readline() == "ready\n"
+    return driver
+
+
+def alive(pid: int) -> bool:
+    """Return whether a process is there, and not merely unburied."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def assert_all_end(pids: set[int], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while left := {pid for pid in pids if alive(pid)}:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
+
+
+on_linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere Ray ends its daemons by their common group"
+)
+
+
+@on_linux
+def test_a_signal_to_the_group_ends_driver_and_ray_in_order(place: str) -> None:
+    with begin(place) as driver:
+        pids = family(driver.pid)
+        assert len(pids) > 4
+        os.killpg(driver.pid, signal.SIGTERM)
+        assert driver.wait(timeout=30) == 128 + signal.SIGTERM
+    assert_all_end(pids, 10)
+
+
+@pytest.mark.slow
+@on_linux
+def test_a_driver_that_loses_its_ray_does_not_wait_a_minute(place: str) -> None:
+    with begin(place) as driver:
+        pids = family(driver.pid)
+        for pid in pids:
+            os.kill(pid, signal.SIGTERM)
+        driver.wait(timeout=30)
+    assert_all_end(pids, 30)
+
+
+@pytest.mark.slow
+@on_linux
+def test_a_driver_that_is_killed_takes_the_daemons_with_it(place: str) -> None:
+    with begin(place) as driver:
+        daemons = children(driver.pid)
+        assert len(daemons) > 2
+        driver.kill()
+    assert_all_end(daemons, 10)  # the raylet's agents take a minute of Ray's own
+
+
+def test_a_ray_without_the_private_starter_is_left_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(services, "ConsolePopen")
+    with session._daemons_apart():
+        assert not hasattr(services, "ConsolePopen")

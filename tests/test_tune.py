@@ -1,17 +1,20 @@
 """Tests of the command: what it prints, what it refuses, and its exit codes."""
 
+import importlib.metadata
 import json
 import os
 import re
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
+from datetime import datetime
 from pathlib import Path
 
 import minari
@@ -23,10 +26,13 @@ from tiny_studies import write_pendulum
 from rayoff import tune
 from rayoff.data import load_table
 from rayoff.report import write_report
+from rayoff.results import write_metrics
 from rayoff.search import Resources, RunFolder, driver
-from rayoff.search.archive import Archive
-from rayoff.study import study_files
-from rayoff.trial import Trial
+from rayoff.search.archive import Archive, unpack
+from rayoff.search.policies import CONFIG, WEIGHTS, describe, weights
+from rayoff.search.session import Session
+from rayoff.study import load_study, study_files, trials
+from rayoff.trial import Row, Trial
 
 ROOT = Path(__file__).parent.parent
 
@@ -163,9 +169,51 @@ def test_an_unknown_command_ends_with_2(capsys: pytest.CaptureFixture[str]) -> N
     assert "rnu" in capsys.readouterr().err
 
 
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tune.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"rayoff {importlib.metadata.version('rayoff')}\n"
+    with pytest.raises(SystemExit):
+        tune.main(["--help"])
+    assert "--version" in capsys.readouterr().out
+
+
 def test_an_interrupt_ends_with_130(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tune, "_train", interrupt)
     assert tune.main(["run", "command.py"]) == 130
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_the_exit_code_tells_the_signal_that_ended_a_study(
+    here: Path, ended_by: int, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(folder: RunFolder, *_: object, **__: object) -> driver.Outcome:
+        return driver.Outcome([], [folder.planned[0].trial_id], ended_by)
+
+    def break_off(*_: object, **__: object) -> driver.Outcome:
+        raise KeyboardInterrupt(ended_by)
+
+    monkeypatch.setattr(driver, "train", train)
+    assert tune.main(["run", "command.py"]) == code
+    (folder,) = (here / "runs").iterdir()
+    monkeypatch.setattr(driver, "train", break_off)
+    assert tune.main(["resume", str(folder)]) == code
+
+
+def test_a_study_in_training_is_neither_run_nor_resumed_and_says_who_trains_it(
+    here: Path, trained: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tune.main(["run", "command.py"]) == 0
+    folder, _ = trained.pop()
+    own = f"by process {os.getpid()} on {socket.gethostname()}, since {datetime.now().year}-"
+    with folder.locked():
+        assert tune.main(["run", "command.py"]) == 2
+        told = capsys.readouterr().err
+        assert f"in training already, {own}" in told
+        assert "rayoff resume" not in told
+    assert tune.main(["run", "command.py"]) == 2
+    assert f"rayoff resume {folder}" in capsys.readouterr().err
 
 
 def test_a_typo_in_a_study_is_told_in_under_two_seconds(here: Path) -> None:
@@ -212,6 +260,7 @@ def test_data_that_cannot_be_downloaded_is_found_before_a_folder_is_made(
     def unreachable(dataset_id: str) -> None:
         raise ConnectionError(f"no route to {dataset_id}")
 
+    monkeypatch.setenv("MINARI_REMOTE", "gcp://none")  # not asked first whether it is there
     monkeypatch.setattr(minari, "download_dataset", unreachable)
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(here))
     assert tune.main(["run", "command.py", "--set", "datasets=mujoco/none/none-v0"]) == 2
@@ -276,7 +325,7 @@ def test_a_study_ends_after_as_many_failed_trials_as_are_allowed(
 def test_resumes_are_noted_beside_where_the_study_came_from(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(driver, "session", lambda: nullcontext(enter_result=True))
+    monkeypatch.setattr(driver, "session", lambda: nullcontext(Session(started=True)))
     monkeypatch.setattr(driver, "_check_fit", interrupt)
     monkeypatch.setattr(ray, "cluster_resources", dict)
     assert tune.main(["run", "command.py"]) == 130
@@ -385,6 +434,29 @@ def test_every_study_can_be_planned(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"study {name} (" in capsys.readouterr().out
 
 
+# evaluate
+
+
+def test_evaluating_a_run_that_diverged_says_so_with_the_reason(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (planned, *_) = trials(load_study("command.py"))
+    trial = Trial(planned.config, load_table(planned.dataset))
+    lost = {"status": "diverged", "reason": "|Q| 1e9 at step 20"}
+    rows: list[Row] = [row | (lost if row["seed"] == 1 else {}) for row in trial.advance()]
+    folder = here / "trial"
+    unpack({CONFIG: describe(trial), WEIGHTS: weights(trial)}, folder)
+    write_metrics(folder, rows)
+    assert tune.main(["evaluate", str(folder)]) == 0
+    healthy, diverged, reason = capsys.readouterr().out.splitlines()
+    assert re.match(r"seed 0: return .* over 1 episodes", healthy)
+    assert re.match(r"seed 1: return .* over 1 episodes", diverged)
+    assert "diverged" in reason
+    assert reason.endswith(lost["reason"])
+    assert tune.main(["evaluate", str(folder), "--seed", "0"]) == 0
+    assert "diverged" not in capsys.readouterr().out
+
+
 # Whole studies
 
 
@@ -410,11 +482,13 @@ def test_a_study_is_interrupted_resumed_and_answered(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        process_group=0,
     )
     wait_for(here, "runs/command-*/trials/*/metrics.parquet", driver)
+    os.killpg(driver.pid, signal.SIGTERM)  # as `timeout` does, which signals its child as well
     driver.send_signal(signal.SIGTERM)
-    told, _ = driver.communicate(timeout=120)
-    assert driver.returncode == 130, told
+    told, _ = driver.communicate(timeout=40)
+    assert driver.returncode == 143, told
     (folder,) = (here / "runs").iterdir()
     assert re.search(rf"Go on with: \S*rayoff resume runs/{folder.name}\n", told)
     assert list(folder.glob("trials/*/checkpoints/*")), "the progress is kept"

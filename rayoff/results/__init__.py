@@ -4,7 +4,13 @@ A trial writes ``trials/<trial>/metrics.parquet``; the driver merges them with `
 into ``results.parquet``, whose columns are ``RESULT_COLUMNS``; reports read nothing else.
 """
 
-from rayoff.results.folder import collect, read_json, read_results, write_results
+from rayoff.results.folder import (
+    collect,
+    divergence_reasons,
+    read_json,
+    read_results,
+    write_results,
+)
 from rayoff.results.runs import STATUSES, arm_order, count_runs, run_table
 from rayoff.results.schema import NUM_LAST_EVALUATIONS, RESULT_COLUMNS, write_metrics
 
@@ -15,6 +21,7 @@ __all__ = [
     "arm_order",
     "collect",
     "count_runs",
+    "divergence_reasons",
     "read_json",
     "read_results",
     "run_table",

@@ -94,6 +94,19 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def divergence_reasons(trial_folder: Path) -> dict[int, str]:
+    """Return why runs of a trial diverged, by seed; runs that did not are left out.
+
+    Args:
+        trial_folder: of a trial that has reported.
+
+    Raises:
+        ResultsError: its metrics cannot be read.
+    """
+    rows = _read_table(trial_folder / "metrics.parquet").select(["seed", "status", "reason"])
+    return {row["seed"]: row["reason"] for row in rows.to_pylist() if row["status"] == "diverged"}
+
+
 def _read_table(path: Path) -> pa.Table:
     try:
         return pq.read_table(path)

@@ -1,5 +1,6 @@
 """Run a study's trials under Ray Tune, and go on with those that are not finished."""
 
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ class Outcome:
     """Trials that ended with an error; their folders hold ``error.txt``."""
     unfinished: list[str]
     """Trials that were not trained to their end and did not fail: the study was interrupted."""
+    ended_by: int = signal.SIGINT
+    """The signal that interrupted it, if one did."""
 
 
 def train(
@@ -71,6 +74,7 @@ def train(
         StudyError: no machine can grant the resources.
         RayoffError: Ray broke off; what was trained is kept.
     """
+    ended_by = Outcome.ended_by
     with folder.locked():
         if planned := folder.unfinished():
             tables = load_tables(planned) if tables is None else tables
@@ -78,9 +82,9 @@ def train(
                 folder.note_resume(resumed_by)
             for trial in planned:
                 (folder.trial_folder(trial.trial_id) / "error.txt").unlink(missing_ok=True)
-            with session() as started:
+            with session() as current:
                 cluster = ray.cluster_resources()
-                if started:
+                if current.started:
                     _check_fit(resources, cluster)
                 request = resources.on(cluster)
                 job = Job(
@@ -93,9 +97,10 @@ def train(
                     checkpoint_seconds=checkpoint_seconds,
                 )
                 _fit(folder, job, request, resources.max_concurrent, max_failed)
+                ended_by = current.ended_by
         failed = folder.failed()
         left = [t.trial_id for t in folder.unfinished() if t.trial_id not in failed]
-        return Outcome(failed, left)
+        return Outcome(failed, left, ended_by)
 
 
 def _fit(

@@ -2,9 +2,13 @@
 
 import fcntl
 import json
+import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
+from typing import IO
 
 from rayoff.errors import ResultsError
 from rayoff.provenance import gather
@@ -39,14 +43,15 @@ class RunFolder:
             study: checked study.
 
         Raises:
-            ResultsError: the study was begun; the message says how to go on.
+            ResultsError: the study was begun, or is in training; the message says how to go on.
         """
         path = _place(runs, study)
         if not (path / "study.json").exists():
             return None
         folder = cls(path, study)
         if folder.unfinished():
-            raise ResultsError(_why_not_again(folder))
+            with folder.locked():  # else it is in training
+                raise ResultsError(_why_not_again(folder))
         return folder
 
     @classmethod
@@ -126,15 +131,31 @@ class RunFolder:
         Raises:
             ResultsError: another process trains in this folder.
         """
-        with (self.path / ".lock").open("w") as file:
+        with (self.path / ".lock").open("a+", encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
+                see = typed("rayoff", "report", str(self))
                 raise ResultsError(
-                    f"{self} must have one driver but got a second: another process trains "
-                    "in it. Wait for it, or end it first."
+                    f"{self} must have one driver but is in training already, by {_holder(file)}. "
+                    f"Wait for it, or end it first. See what it has so far with: {see}"
                 ) from error
+            _sign(file)
             yield
+
+
+def _sign(lock: IO[str]) -> None:
+    """Write into a lock file who holds it, and since when."""
+    since = datetime.now().astimezone().isoformat(" ", "seconds")
+    lock.truncate(0)
+    lock.write(f"process {os.getpid()} on {socket.gethostname()}, since {since}")
+    lock.flush()
+
+
+def _holder(lock: IO[str]) -> str:
+    """Return who holds a lock file."""
+    lock.seek(0)
+    return lock.read() or "another process"
 
 
 def _write_json(path: Path, content: object) -> None:

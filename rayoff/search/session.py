@@ -1,12 +1,15 @@
 """A connection to Ray that is right for studies: authentication, code, signals, memory."""
 
+import functools
 import logging
 import os
 import secrets
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import ray
@@ -24,16 +27,27 @@ _TUNE_ENVIRONMENT = {
 }
 
 
+@dataclass
+class Session:
+    """A connection to Ray."""
+
+    started: bool
+    """Whether Ray was started for it, on this machine."""
+    ended_by: int = signal.SIGINT
+    """The signal that ends it before its time, once one came; Ray Tune takes SIGINT itself."""
+
+
 @contextmanager
-def session() -> Iterator[bool]:
-    """Connect to a running cluster, else start Ray on this machine; yield whether it was started.
+def session() -> Iterator[Session]:
+    """Connect to a running cluster, else start Ray on this machine.
 
     A connection that exists already is used as it is, and left open. The package is shipped to
     all nodes, so that they run the code that the driver runs. SIGTERM and SIGHUP end a study as
-    SIGINT does: trials keep their progress.
+    SIGINT does, also where they are sent to the whole process group: trials keep their progress.
 
     Raises:
         RayoffError: the cluster that the environment names cannot be reached.
+        KeyboardInterrupt: a signal came while Ray Tune did not run; its argument is the number.
     """
     for name, value in _TUNE_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -44,11 +58,18 @@ def session() -> Iterator[bool]:
     started = opened and not _cluster_address_known()
     if started:
         _protect_local_ray()
+        # A batch system may end Ray's daemons together with the driver: those of this machine
+        # do not come back, and all processes would look out for them for a minute.
+        os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
     if opened:
-        _connect()
-    with _ends_as_interrupts():
+        with _daemons_apart():
+            _connect()
+    current = Session(started)
+    with _ends_as_interrupts(current):
         try:
-            yield started
+            yield current
+        except KeyboardInterrupt as interrupt:
+            raise KeyboardInterrupt(current.ended_by) from interrupt
         finally:
             if opened:
                 ray.shutdown()
@@ -92,20 +113,48 @@ def _protect_local_ray() -> None:
 
 
 @contextmanager
-def _ends_as_interrupts() -> Iterator[None]:
-    """Turn the signals by which a job or a connection ends into SIGINT.
+def _daemons_apart() -> Iterator[None]:
+    """Let Ray start its daemons in process groups of their own.
 
-    Ray Tune handles that one alone: trials keep their progress. Signals that are ignored, as
-    under ``nohup``, stay so. Ray Tune leaves its own handler behind, which takes no heed of
-    the next interrupt; all handlers are put back.
+    A signal to the group, as ``timeout`` and shells send it, would end them before the driver,
+    which then could neither save nor leave for a minute. On Linux the kernel ends them with the
+    driver, however it ends; elsewhere Ray needs the common group for that.
     """
+    from ray._private import services
+
+    starter = getattr(services, "ConsolePopen", None)
+    if starter is None or sys.platform != "linux":
+        yield
+        return
+    setattr(services, "ConsolePopen", functools.partial(starter, process_group=0))  # noqa: B010
+    try:
+        yield
+    finally:
+        setattr(services, "ConsolePopen", starter)  # noqa: B010
+
+
+@contextmanager
+def _ends_as_interrupts(current: Session) -> Iterator[None]:
+    """Turn the first of the signals by which a job or a connection ends into SIGINT.
+
+    Ray Tune handles that one alone: trials keep their progress, which a second one would break
+    off; ``timeout`` sends two. Signals that are ignored, as under ``nohup``, stay so. Ray Tune
+    leaves its own handler behind, which takes no heed of the next interrupt; all handlers are
+    put back.
+    """
+
+    def end(number: int, frame: object) -> None:
+        if current.ended_by == signal.SIGINT:
+            current.ended_by = number
+            os.kill(os.getpid(), signal.SIGINT)
+
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     # Only the main thread may set handlers.
     free = threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in numbers if free}
     for number, handler in before.items():
         if number != signal.SIGINT and handler != signal.SIG_IGN:
-            signal.signal(number, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+            signal.signal(number, end)
     try:
         yield
     finally:
