@@ -1,211 +1,190 @@
-"""Tests that SEEM's published laws hold: on a toy maze, and for kernels far from the data.
+"""Tests that SEEM's published laws hold: on a toy maze, for kernels, and on pendulum swings.
 
-The numbers of the maze are those of an independent reproduction of the authors' code.
+The numbers are those of an independent reproduction of the authors' code.
+``benchmarks/seem_laws.py`` measures the same at full length.
 """
 
-import math
-from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
-from toy_maze import DISCOUNT, make_critic, make_maze, observe, read, train
+from laws import adam, crash, kernels, layer_norm, one_step, pendulum, transition
+from laws.checks import Check
+from laws.crash import Crash
+from seem_laws import HEADING, write_section
 
-from rayoff.config import CriticConfig, Norm
-from rayoff.draws import Draws
+from rayoff.config import Norm, SeemConfig, StopperConfig
 from rayoff.forecast import crash_from_seem, forecast
-from rayoff.networks import Critic
-from rayoff.seem import kernel, read_seem, td_matrix
+from rayoff.seem import read_seem
 
-LEARNING_RATE = 2e-2
-Crash = tuple[NDArray[np.float64], dict[int, float]]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Keep torch on one thread: more only get in each other's way at this size."""
-    num_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(num_threads)
+SHAPES = pytest.mark.parametrize(("depth", "width"), kernels.SHAPES)
 
 
 @pytest.fixture(scope="module")
-def crash() -> Crash:
-    """Return mean Q before each of 310 updates by SGD, and the SEEM rate at some of them."""
-    maze, critic = make_maze(), make_critic([111])
-    optimizer = torch.optim.SGD(critic.parameters(), lr=LEARNING_RATE)
-    q, rates = [], {}
-    for step, moment in enumerate(train(critic, maze, optimizer, 310)):
-        q.append(moment.q.mean().item())
-        if step in (200, 250, 275):
-            rates[step] = read(critic, maze, moment)["seem/rate"].item()
-    return np.array(q), rates
+def run() -> Crash:
+    return crash.published_crash()
 
 
-def first_above(q: NDArray[np.float64], limit: float) -> int:
-    return int(np.argmax(~(np.abs(q) <= limit)))
-
-
-def test_two_layers_under_sgd_crash_as_the_inverse_of_a_line(crash: Crash) -> None:
-    q, _ = crash
-    steps = np.arange(200, 290)
-    found = forecast("sgd", steps, q[steps], math.inf, num_layers=2)
-    assert 1 / q[200] == pytest.approx(0.302, abs=0.002)
-    assert 1 / q[250] == pytest.approx(0.151, abs=0.002)
+def test_two_layers_under_sgd_crash_as_the_inverse_of_a_line(run: Crash) -> None:
+    found, early = crash.fit(run, 200, 290), crash.fit(run, 200, 250)
+    assert 1 / run.q[200] == pytest.approx(0.302, abs=0.002)
+    assert 1 / run.q[250] == pytest.approx(0.151, abs=0.002)
     assert found.r_squared >= 0.999
     assert found.slope == pytest.approx(-2.9e-3, rel=0.02)
     assert found.step == pytest.approx(302.1, abs=3)
-    assert first_above(q, 1e3) == pytest.approx(303, abs=3)
-    assert first_above(q, 1e6) == pytest.approx(305, abs=3)
-    early = forecast("sgd", steps[:50], q[steps[:50]], math.inf, num_layers=2)
+    assert run.first_above(1e3) == pytest.approx(303, abs=3)
+    assert run.first_above(1e6) == pytest.approx(305, abs=3)
     assert early.step == pytest.approx(299.8, abs=3)
 
 
-@pytest.mark.parametrize(("step", "tolerance"), [(200, 0.09), (250, 0.04), (275, 0.025)])
-def test_one_reading_of_seem_foretells_the_crash(
-    crash: Crash, step: int, tolerance: float
-) -> None:
-    _, rates = crash
-    predicted = crash_from_seem(step, rates[step], LEARNING_RATE, num_layers=2)
-    assert predicted == pytest.approx(304, rel=tolerance)
-
-
 def test_one_small_step_multiplies_the_td_errors_by_one_plus_eta_a() -> None:
-    errors = {rate: one_step_error(rate) for rate in (2e-3, 2e-4, 2e-5)}
+    errors = {rate: one_step.one_step_error(rate) for rate in (2e-3, 2e-4, 2e-5)}
     assert errors[2e-4] <= 1e-5
     assert errors[2e-3] / errors[2e-4] == pytest.approx(10, rel=0.1)  # of first order
     assert errors[2e-4] / errors[2e-5] == pytest.approx(10, rel=0.1)
 
 
-def one_step_error(learning_rate: float) -> float:
-    """Return the relative error of eta A u against the change of u, after 100 updates."""
-    maze = make_maze(dtype=torch.float64)
-    critic = make_critic([111], dtype=torch.float64)
-    warm_up = torch.optim.SGD(critic.parameters(), lr=LEARNING_RATE)
-    for _ in train(critic, maze, warm_up, 100):
-        pass
-    before = observe(critic, maze)
-    pairs = torch.cat([maze.observations, maze.actions], -1)
-    next_pairs = torch.cat([maze.next_observations, before.next_actions[0]], -1)
-    num_rows = len(pairs)
-    gram, next_gram = kernel(critic, torch.cat([pairs, next_pairs])[None], num_rows).chunk(2, 2)
-    a = td_matrix(gram, next_gram, DISCOUNT)[0, 0]
-    u = before.errors.detach()[0]
-    expected = 2 * learning_rate / num_rows * a @ u  # eta of a mean over the rows
-
-    for _ in train(critic, maze, torch.optim.SGD(critic.parameters(), lr=learning_rate), 1):
-        pass
-
-    change = observe(critic, maze).errors.detach()[0] - u
-    return ((change - expected).norm() / expected.norm()).item()
+@pytest.mark.parametrize(("step", "tolerance"), [(200, 0.09), (250, 0.04), (275, 0.025)])
+def test_one_reading_of_seem_foretells_the_crash(run: Crash, step: int, tolerance: float) -> None:
+    predicted = crash_from_seem(step, run.rates[step], crash.LEARNING_RATE, num_layers=2)
+    assert predicted == pytest.approx(304, rel=tolerance)
 
 
-def ray_kernel(critic: Critic, factors: list[float]) -> Tensor:
-    """Return k(x, c x) / k(x, x) for each factor c, with x fixed, (len(factors),)."""
-    x = torch.tensor([1.0, -0.6, 1.6, -1.2])
-    pairs = torch.stack([factor * x for factor in [1.0, *factors]])
-    against_x = kernel(critic, pairs[None], num_columns=1)[0, 0, :, 0]
-    return against_x[1:] / against_x[0]
-
-
-def far_critic(norm: Norm, depth: int, width: int) -> Critic:
-    config = CriticConfig(depth=depth, width=width, norm=norm, num_critics=1)
-    return Critic(config, 2, 2, Draws(torch.tensor([0]), torch.tensor(0)))
-
-
-@pytest.mark.parametrize(("depth", "width"), [(1, 1000), (2, 256)])
-def test_the_kernel_of_a_plain_critic_grows_in_proportion_to_the_distance(
-    depth: int, width: int
-) -> None:
-    near, far = ray_kernel(far_critic("none", depth, width), [1e3, 1e4])
-    assert 9.9 <= (far / near).item() <= 10.1
-
-
-@pytest.mark.parametrize(("depth", "width"), [(1, 1000), (2, 256)])
-def test_layer_norm_bounds_the_kernel_at_every_distance(depth: int, width: int) -> None:
-    ratios = ray_kernel(far_critic("layer", depth, width), [10.0**e for e in range(7)])
-    assert ratios.max() <= 1.05
-
-
-def test_without_layer_norm_both_published_seeds_crash() -> None:
-    maze = make_maze()
-    for seed, passage in [(111, 305), (233, 142)]:
-        critic = make_critic([seed])
-        optimizer = torch.optim.SGD(critic.parameters(), lr=LEARNING_RATE)
-        q = [m.q.mean().item() for m in train(critic, maze, optimizer, passage + 4)]
-        assert first_above(np.array(q), 1e6) == pytest.approx(passage, abs=3)
-
-
-def layer_norm_peaks(num_steps: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the largest |mean Q| and normalised SEEM of five seeds, and |mean Q| at the end."""
-    maze, critic = make_maze(), make_critic([111, 233, 1, 2, 3], norm="layer")
-    optimizer = torch.optim.SGD(critic.parameters(), lr=LEARNING_RATE)
-    q, seem = [], []
-    for step, moment in enumerate(train(critic, maze, optimizer, num_steps)):
-        q.append(moment.q.mean(-1).abs())
-        if step % 50 == 0:
-            seem.append(read(critic, maze, moment)["seem/normalized"])
-    return torch.stack(q).amax(0), torch.stack(seem).amax(0), q[-1]
-
-
-def test_layer_norm_keeps_all_seeds_bounded() -> None:
-    q, seem, _ = layer_norm_peaks(400)
-    assert q.max() < 60
-    assert seem.max() <= 0.02
-
-
-@pytest.mark.slow
-def test_layer_norm_keeps_all_seeds_bounded_until_q_has_decayed() -> None:
-    q, seem, last = layer_norm_peaks(5000)
-    assert q.max() < 60
-    assert seem.max() <= 0.02
-    assert last.max() < 10
+def test_one_reading_foretells_the_crash_of_three_layers_half_its_life_ahead() -> None:
+    deep = crash.three_layer_crash()
+    assert deep.first_above(1e6) == pytest.approx(1803, abs=3)
+    for step, rate in deep.rates.items():
+        predicted = crash_from_seem(step, rate, crash.DEEP_LEARNING_RATE, num_layers=3)
+        assert predicted == pytest.approx(1803, rel=0.08)
 
 
 @pytest.mark.slow
 def test_three_layers_under_adam_grow_as_the_cube_of_time() -> None:
-    maze, critic = make_maze(), make_critic([111], depth=2)
-    num_parameters = sum(parameter.numel() for parameter in critic.parameters())
-    steps, q, norms, seem = [], [], [], []
-    optimizer = torch.optim.Adam(critic.parameters(), lr=3e-4, fused=True)
-    for step, moment in enumerate(train(critic, maze, optimizer, 40_000)):
-        if step >= 20_000 and step % 1000 == 0:
-            steps.append(step)
-            q.append(moment.q.abs().mean().item())
-            norms.append(torch.cat([p.detach().flatten() for p in critic.parameters()]).norm())
-            seem.append(read(critic, maze, moment)["seem/normalized"].item())
-    assert forecast("adam", steps, q, math.inf, num_layers=3).r_squared >= 0.999
-    line = forecast("adam", steps, [norm.item() for norm in norms], math.inf, num_layers=1)
+    growth = adam.run(40_000, period=1000)
+    half, settled = growth.since(20_000), growth.since(2_000)
+    steps = growth.steps[half]
+    assert forecast("adam", steps, growth.q_abs[half], np.inf, num_layers=3).r_squared >= 0.999
+    line = forecast("adam", steps, growth.norms[half], np.inf, num_layers=1)
     assert line.r_squared >= 0.999
-    assert 0.7 <= line.slope / (3e-4 * math.sqrt(num_parameters)) <= 1.1
-    assert seem == pytest.approx([0.45] * len(seem), abs=0.05)
+    assert 0.7 <= line.slope / (3e-4 * np.sqrt(growth.num_parameters)) <= 1.1
+    assert growth.seem[half] == pytest.approx([0.45] * len(steps), abs=0.05)
+    assert min(growth.kernel_cosines[settled]) >= 0.999
+
+
+def test_without_biases_q_and_its_kernel_scale_as_powers_of_the_parameters() -> None:
+    scaling = kernels.scale_parameters(biased=False)
+    assert scaling.coefficient == pytest.approx(1e3, abs=1e-9)
+    assert scaling.unexplained <= 1e-12
+    assert scaling.kernel_ratio == pytest.approx(1e4, rel=1e-9)
+
+
+def test_biases_spoil_that_only_while_the_parameters_are_small() -> None:
+    small, large = (kernels.scale_parameters(True, scale) for scale in (1.0, 1000.0))
+    assert small.unexplained > 0.01
+    assert large.unexplained <= 1e-6
+    assert large.coefficient == pytest.approx(1e3, rel=1e-3)
+
+
+@SHAPES
+def test_the_kernel_of_a_plain_critic_grows_in_proportion_to_the_distance(
+    depth: int, width: int
+) -> None:
+    near, far = kernels.along_ray(kernels.make_critic("none", depth, width), [1e3, 1e4])
+    assert 9.9 <= (far / near).item() <= 10.1
+
+
+@SHAPES
+def test_layer_norm_bounds_the_kernel_at_every_distance(depth: int, width: int) -> None:
+    critic = kernels.make_critic("layer", depth, width)
+    assert kernels.along_ray(critic, [10.0**e for e in range(7)]).max() <= 1.05
+
+
+def test_without_layer_norm_both_published_seeds_crash() -> None:
+    plain = layer_norm.run("none", 310, period=400)
+    assert layer_norm.passages(plain)[:2] == pytest.approx([305, 142], abs=3)
+
+
+def test_layer_norm_keeps_all_seeds_bounded() -> None:
+    course = layer_norm.run("layer", 400, period=50)
+    assert course.q_abs.max() < 60
+    assert course.seem.max() <= 0.02
+
+
+@pytest.mark.slow
+def test_layer_norm_keeps_all_seeds_bounded_until_q_has_decayed() -> None:
+    course = layer_norm.run("layer", 5000, period=50)
+    assert course.q_abs.max() < 60
+    assert course.seem.max() <= 0.02
+    assert course.q_abs[-1].max() < 10
+
+
+def test_divergence_sets_in_at_a_discount() -> None:
+    seeds = range(6)
+    assert not transition.run(0.95, seeds, num_steps=500).diverged.any()
+    assert transition.run(0.99, seeds, num_steps=500).diverged.sum() >= 5
+
+
+def test_the_direction_of_the_parameters_settles_as_the_crash_nears(run: Crash) -> None:
+    at = run.directions[[0, 200, 275, 300]]
+    assert at == pytest.approx([0.22, 0.40, 0.64, 0.94], abs=0.01)
+    assert (np.diff(run.directions) > 0).all()
+    assert run.kernel_cosine >= 0.995
 
 
 @pytest.mark.parametrize("norm", ["none", "layer"])
 def test_readings_at_full_width_equal_explicit_jacobians(norm: Norm) -> None:
-    config = CriticConfig(norm=norm, num_critics=1)
-    critic = Critic(config, 11, 3, Draws(torch.tensor([0]), torch.tensor(0)))
-    generator = torch.Generator().manual_seed(0)
-    sizes = [11, 3, 11, 3]
-    s, a, next_s, next_a = (torch.randn(1, 32, d, generator=generator) for d in sizes)
-    terminations = (torch.arange(32) % 5 == 0).float()[None]
-    weights = torch.linspace(0.5, 2, 32)[None]
-
-    def gradients(s: Tensor, a: Tensor) -> Tensor:
-        parameters = list(critic.parameters())
-        rows = [torch.autograd.grad(q, parameters, retain_graph=True) for q in critic(s, a)[0, 0]]
-        return torch.stack([torch.cat([g.flatten() for g in row]) for row in rows]).double()
-
-    phi, next_phi = gradients(s, a), gradients(next_s, next_a)
-    kept = 0.99 * (1 - terminations[0].double())
-    matrix = (kept[:, None] * next_phi - phi) @ phi.T * weights[0].double()
+    critic, rows = kernels.make_critic(norm, sizes=(11, 3)), kernels.make_rows(32)
+    phi = kernels.jacobian(critic, rows.observations, rows.actions)
+    next_phi = kernels.jacobian(critic, rows.next_observations, rows.next_actions)
+    kept = 0.99 * (1 - rows.terminations[0].double())
+    matrix = (kept[:, None] * next_phi - phi) @ phi.T * rows.weights[0].double()
     expected = torch.linalg.eigvals(matrix).real.max()
 
-    readings = read_seem(critic, s, a, next_s, next_a, 0.99, terminations, weights)
+    readings = read_seem(critic, *rows[:4], 0.99, rows.terminations, rows.weights)
 
     assert readings["seem/value"].item() == pytest.approx(expected.item(), rel=1e-5)
     normalized = (expected / matrix.norm()).item()
     assert readings["seem/normalized"].item() == pytest.approx(normalized, rel=1e-5)
+
+
+def test_high_seem_under_a_slow_target_stops_no_run() -> None:
+    """In short, and the stopper may act from the first reading on."""
+    config = replace(
+        pendulum.make_config(pendulum.SLOW_TARGET, num_steps=500, seeds=(0, 1)),
+        seem=SeemConfig(period=100),
+        stopper=StopperConfig(warmup_steps=100),
+        batch_size=32,
+    )
+    rows = pendulum.train(config, pendulum.make_table())
+    assert len(rows) == 2 * 5
+    assert all(row["seem/normalized"] > 0.1 for row in rows)
+    assert all(row["critic/q_max"] < row["critic/q_bound"] for row in rows)
+    assert {row["stop_step"] for row in rows} == {None}
+
+
+@pytest.mark.parametrize(
+    ("measured", "holds"),
+    [(0.89, False), (0.9, True), (1.1, True), (1.11, False), (np.nan, False), (np.inf, False)],
+)
+def test_a_verdict_is_whether_the_number_lies_in_its_interval(
+    measured: float, holds: bool
+) -> None:
+    assert Check("R1", "a number", "1", measured, low=0.9, high=1.1).holds == holds
+
+
+def test_laws_that_are_measured_again_replace_their_own_lines_only(tmp_path: Path) -> None:
+    page = tmp_path / "RESULTS.md"
+    page.write_text("# Results\n\nAn introduction.\n\n## Another section\n\nIts text.\n")
+    first, second = (Check(law, "a number", "1", 1.0, high=2.0) for law in ("R1", "R2"))
+    write_section([first, second], page)
+    write_section([replace(first, measured=3.0)], page)
+    text = page.read_text()
+    assert text.startswith("# Results\n\nAn introduction.\n\n## Another section\n\nIts text.\n")
+    assert text.count(HEADING) == 1
+    lines = [line for line in text.splitlines() if line.startswith("| R")]
+    assert lines == [
+        "| R1 | a number | 1 | at most 2 | 3 | **fails** |",
+        "| R2 | a number | 1 | at most 2 | 1 | holds |",
+    ]
