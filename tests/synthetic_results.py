@@ -125,6 +125,14 @@ def _run(
         else "critic self-excites: SEEM 0.13 > 0.05 at 3 probes, "
         f"|Q| {10 * BOUND:.1e} growing as t^{exponent}, forecast to pass 5.9e+05",
     }
+    if stop_step is not None:
+        outcome |= {
+            "stopper/suspected_step": stop_step - PERIOD,
+            "stopper/forecast_step": 4.5 * stop_step,
+            "stopper/forecast_low": 4 * stop_step,
+            "stopper/forecast_high": 5 * stop_step,
+            "stopper/right": float(q_abs[-1] > 1000 * BOUND) if observed else None,
+        }
     return [
         {"seed": seed, "step": step, "seconds": step * 0.01}
         | outcome

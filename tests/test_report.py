@@ -402,6 +402,7 @@ def test_equal_results_give_equal_bytes_of_every_file(tmp_path: Path) -> None:
     assert written >= {
         *("README.md", "report.html", "results.parquet", "tables/summary.csv"),
         *("tables/summary.md", "tables/coverage.csv", "tables/effects.csv"),
+        "tables/stops.csv",
         *("figures/score.png", "figures/score.svg", "figures/stability.png"),
     }
 

@@ -85,7 +85,10 @@ def _of_scores(frame: pd.DataFrame, rows: list[Row]) -> Iterator[str]:
 def _of_design(frame: pd.DataFrame, effects: list[Effect]) -> Iterator[str]:
     modes = set(frame["config.stopper.mode"]) if "config.stopper.mode" in frame else set()
     if "observe" in modes:
-        yield "The stopper only observed: runs that count as diverged trained on to the end."
+        yield (
+            "The stopper only observed: every run trained to its end, and counts as diverged "
+            "where its |Q| ended far beyond the bound."
+        )
     if "off" in modes:
         yield "The stopper was off: no run counts as diverged, whatever its |Q|."
     if min(frame["fraction"]) < 1:

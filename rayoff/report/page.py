@@ -14,6 +14,7 @@ from rayoff.plots import save_figure, score_figure, stability_figure
 from rayoff.report.caveats import caveats, progress
 from rayoff.report.effects import Effect, effects_table, find_effects
 from rayoff.report.headline import headlines, recipe
+from rayoff.report.stops import audit, stops_table
 from rayoff.report.summary import summarize
 from rayoff.report.tables import (
     format_fraction,
@@ -79,6 +80,8 @@ def write_report(run_folder: Path) -> Path:
         "tables": [_table(name, summary) for name in dict.fromkeys(summary["dataset"])],
         "effects": [_effect_row(effect) for effect in effects],
         "figures": figures,
+        "stops": _stop_rows(frame),
+        "audit": audit(frame),
         "data": _describe_data(run_folder, frame),
         "provenance": _describe({k: v for k, v in provenance.items() if k != "command"}),
     }
@@ -109,6 +112,7 @@ def _write_tables(
     (folder / "summary.md").write_text(render_markdown(summary), encoding="utf-8")
     count_runs(frame).to_csv(folder / "coverage.csv", index=False)
     effects_table(effects).to_csv(folder / "effects.csv", index=False)
+    stops_table(frame).to_csv(folder / "stops.csv", index=False)
 
 
 def _write_figures(folder: Path, frame: pd.DataFrame, summary: pd.DataFrame) -> dict[str, Markup]:
@@ -166,6 +170,28 @@ def _table(dataset: str, summary: pd.DataFrame) -> dict[str, Any]:
         ),
         "notes": notes(part),
     }
+
+
+def _stop_rows(frame: pd.DataFrame) -> list[list[str]]:
+    """Return the rows of the table of stops."""
+    rows = []
+    for stop in stops_table(frame).to_dict(orient="records"):
+        interval = f"[{_step(stop['forecast_low'])}, {_step(stop['forecast_high'])}]"
+        known = pd.notna(stop["forecast_step"])
+        judged = {1.0: "yes", 0.0: "no"}.get(stop["right"], "-")
+        rows.append(
+            [
+                *(stop["dataset"], format_fraction(stop["fraction"]), stop["arm"]),
+                *(str(stop["seed"]), _step(stop["suspected_step"]), _step(stop["stop_step"])),
+                f"{_step(stop['forecast_step'])} {interval}" if known else "-",
+                judged,
+            ]
+        )
+    return rows
+
+
+def _step(step: float) -> str:
+    return "-" if pd.isna(step) else f"{step:,.0f}"
 
 
 def _effect_row(effect: Effect) -> list[str]:
