@@ -48,9 +48,16 @@ def kernel(critic: Critic, pairs: Tensor, num_columns: int, num_critics: int = 1
         f"critic.{name}": value.detach()[:, :num_critics]
         for name, value in [*critic.named_parameters(), *critic.named_buffers()]
     }
-    rows = pairs.detach()[:, None].expand(-1, num_critics, -1, -1).flatten(0, 1)
-    blocks = functional_call(_TangentKernel(critic, num_columns), members, (rows,))
-    return blocks.unflatten(0, (pairs.shape[0], num_critics))
+    rows = pairs.detach()[:, None].expand(-1, num_critics, -1, -1)
+    tangent_kernel = _TangentKernel(critic, num_columns)
+    num_runs = len(pairs)
+    at_once = 1 if pairs.device.type == "cpu" else num_runs  # a core's cache holds one run's
+    parts = []
+    for first in range(0, num_runs, at_once):
+        runs = slice(first, first + at_once)
+        theirs = {name: value[runs] for name, value in members.items()}
+        parts.append(functional_call(tangent_kernel, theirs, (rows[runs].flatten(0, 1),)))
+    return torch.cat(parts).unflatten(0, (num_runs, num_critics))
 
 
 class _TangentKernel(nn.Module):
