@@ -51,14 +51,24 @@ def test_memory_pressure_counts_as_a_lost_process(monkeypatch: pytest.MonkeyPatc
 
 
 DRIVER = """
-import sys, time
+import sys, time, ray
 from rayoff.search.session import session
+
+@ray.remote(num_cpus=0)
+class Keeper:
+    def keep(self):
+        return "kept"
+
 with session() as current:
+    keeper = Keeper.remote()
+    ray.get(keeper.keep.remote())
     print("ready", flush=True)
     try:
         time.sleep(60)
     except KeyboardInterrupt:
-        pass
+        time.sleep(1)  # until whoever was signalled has ended
+        ray.cluster_resources()
+        print(ray.get(keeper.keep.remote()), flush=True)
 sys.exit(128 + current.ended_by)
 """
 
@@ -123,7 +133,8 @@ def test_a_signal_to_the_group_ends_driver_and_ray_in_order(place: str) -> None:
         pids = family(driver.pid)
         assert len(pids) > 4
         os.killpg(driver.pid, signal.SIGTERM)
-        assert driver.wait(timeout=30) == 128 + signal.SIGTERM
+        assert driver.communicate(timeout=30) == ("kept\n", None)
+        assert driver.returncode == 128 + signal.SIGTERM
     assert_all_end(pids, 10)
 
 
