@@ -1,4 +1,4 @@
-"""Training speed of td3_bc on one pinned core, beside d3rlpy's TD3+BC and the core's own limit.
+"""Training speed of td3_bc on one pinned core, beside d3rlpy, JAX and the core's own limit.
 
 Shapes: 2 x 256 networks, batch 256, 11-d states, 3-d actions; a step is about 407 MFLOP.
 Passes are interleaved, so that a drift of the core's speed meets every contender; figures are
@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 MFLOP_PER_STEP = 407
-PEER = Path(__file__).parent / "peers" / "d3rlpy_td3_bc.py"
+PEERS = {"d3rlpy": "d3rlpy_td3_bc.py", "jax": "jax_td3_bc.py"}
 
 
 def time_calls(call: Callable[[], object], seconds: float, num_warmup: int = 20) -> float:
@@ -41,11 +41,12 @@ def measure_ours(num_seeds: int, seconds: float) -> float:
     from rayoff.config import TD3BCConfig, TrialConfig
     from rayoff.data import Transitions
     from rayoff.draws import Draws
-    from rayoff.networks import enable_fast_products
+    from rayoff.networks import enable_fast_products, keep_freed_memory
     from rayoff.trial.sampling import Sampler
 
     torch.set_num_threads(1)
     enable_fast_products()
+    keep_freed_memory()
     rng = np.random.default_rng(0)
     num_rows = 10_000
     widths = {"observations": 11, "actions": 3, "next_observations": 11, "next_actions": 3}
@@ -81,8 +82,48 @@ def measure_limit(seconds: float) -> float:
     return 2 * 256**3 * time_calls(lambda: torch.mm(a, b, out=out), seconds, 100) / 1e9
 
 
+def measure_products(seconds: float) -> float:
+    """Return steps per second of the matrix products of a td3_bc step and nothing else."""
+    import torch
+
+    from rayoff.networks import enable_fast_products
+
+    torch.set_num_threads(1)
+    enable_fast_products()
+    x, hidden = torch.randn(2, 256, 14), torch.randn(2, 256, 256)
+    first, second, bias = torch.randn(2, 14, 256), torch.randn(2, 256, 256), torch.randn(2, 1, 256)
+
+    def forward(networks: slice) -> None:
+        torch.baddbmm(bias[networks], x[networks], first[networks])
+        torch.baddbmm(bias[networks], hidden[networks], second[networks])
+
+    def backward(networks: slice, *, weights: bool = True) -> None:
+        torch.bmm(hidden[networks], second[networks].mT)
+        if weights:
+            torch.bmm(hidden[networks].mT, hidden[networks])
+            torch.bmm(x[networks].mT, hidden[networks])
+        else:  # down to the actions
+            torch.bmm(hidden[networks], first[networks].mT)
+
+    one, both = slice(1), slice(2)
+
+    def two_steps() -> None:
+        for _ in range(2):  # target actor, target critics, critics
+            forward(one)
+            forward(both)
+            forward(both)
+            backward(both)
+        forward(one)  # actor, and the first critic under it
+        forward(one)
+        backward(one, weights=False)
+        backward(one)
+
+    return 2 * time_calls(two_steps, seconds)
+
+
 CONTENDERS: dict[str, Callable[[float], float]] = {
     "limit": measure_limit,
+    "products": measure_products,
     "ours_1": lambda seconds: measure_ours(1, seconds),
     "ours_8": lambda seconds: measure_ours(8, seconds),
 }
@@ -90,8 +131,9 @@ CONTENDERS: dict[str, Callable[[float], float]] = {
 
 def run_contender(name: str, seconds: float, peer_python: Path | None, core: int) -> float:
     """Return the figure of one contender, measured in a fresh process on one core."""
-    if name == "d3rlpy":
-        command = [str(peer_python), str(PEER), str(seconds)]
+    if name in PEERS:
+        peer = Path(__file__).parent / "peers" / PEERS[name]
+        command = [str(peer_python), str(peer), str(seconds)]
     else:
         command = [sys.executable, __file__, "--worker", name, "--seconds", str(seconds)]
     done = subprocess.run(
@@ -108,7 +150,7 @@ def run_contender(name: str, seconds: float, peer_python: Path | None, core: int
 def main() -> None:
     """Run the passes and print a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peer-python", type=Path, help="interpreter that has d3rlpy")
+    parser.add_argument("--peer-python", type=Path, help="interpreter that has d3rlpy and jax")
     parser.add_argument("--passes", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=6.0, help="of each measurement")
     parser.add_argument("--core", type=int, default=1)
@@ -118,7 +160,7 @@ def main() -> None:
         figure = CONTENDERS[arguments.worker](arguments.seconds)
         print(json.dumps({"steps_per_second": figure}))
         return
-    names = [*CONTENDERS, *(["d3rlpy"] if arguments.peer_python else [])]
+    names = [*CONTENDERS, *(PEERS if arguments.peer_python else [])]
     passes = []
     for index in range(arguments.passes):
         figures = {
@@ -138,15 +180,23 @@ def print_table(passes: list[dict[str, float]]) -> None:
 
     print(f"| contender | median of {len(passes)} passes |\n|---|---|")
     print(f"| 256 x 256 x 256 product | {median(lambda p: p['limit']):.0f} GFLOP/s |")
-    rows = {"ours_1": "rayoff, 1 seed", "ours_8": "rayoff, 8 stacked seeds", "d3rlpy": "d3rlpy"}
+    rows = {
+        "products": "the products of a step alone",
+        "ours_1": "rayoff, 1 seed",
+        "ours_8": "rayoff, 8 stacked seeds",
+        "d3rlpy": "d3rlpy",
+        "jax": "JAX, compiled",
+    }
     for name, label in rows.items():
         if name in passes[0]:
             rate = median(lambda p, name=name: p[name])
             share = median(lambda p, name=name: p[name] * MFLOP_PER_STEP / 1e3 / p["limit"])
             print(f"| {label} | {rate:.0f} run-steps/s, {share:.0%} of the product's rate |")
     print(f"| 8 seeds over 1, per seed | {median(lambda p: p['ours_8'] / p['ours_1']):.2f} |")
-    if "d3rlpy" in passes[0]:
-        print(f"| 1 seed over d3rlpy | {median(lambda p: p['ours_1'] / p['d3rlpy']):.2f} |")
+    for peer in PEERS:
+        if peer in passes[0]:
+            ratio = median(lambda p, peer=peer: p["ours_1"] / p[peer])
+            print(f"| 1 seed over {rows[peer]} | {ratio:.2f} |")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,12 @@ Source of the layout: ensembles as a leading axis, as in torch.func and JAX's vm
 from rayoff.networks.bootstrap import TargetUpdate, bootstrap, reduce_ensemble
 from rayoff.networks.linear import SpectralNormLinear, StackedLinear, WeightNormLinear
 from rayoff.networks.norms import BatchNorm, Mode, RMSNorm, StackedNorm
-from rayoff.networks.optimization import enable_fast_products, make_optimizer, step
+from rayoff.networks.optimization import (
+    enable_fast_products,
+    keep_freed_memory,
+    make_optimizer,
+    step,
+)
 from rayoff.networks.perceptron import Actor, Critic, StackedMLP
 
 __all__ = [
@@ -23,6 +28,7 @@ __all__ = [
     "WeightNormLinear",
     "bootstrap",
     "enable_fast_products",
+    "keep_freed_memory",
     "make_optimizer",
     "reduce_ensemble",
     "step",

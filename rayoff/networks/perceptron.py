@@ -163,11 +163,13 @@ class Critic(StackedMLP):
         draws: Draws | None = None,
     ) -> Tensor:
         """Return penultimate activations at the pairs, (K, N, B, H)."""
+        features = self.features(self._pairs(observations, actions), mode, draws)
+        return features.view(-1, self.num_critics, *features.shape[1:])
+
+    def _pairs(self, observations: Tensor, actions: Tensor) -> Tensor:
+        """Return the input of every critic, (G, B, S + A)."""
         pairs = torch.cat([observations, actions], dim=-1)
-        num_runs, batch_size, num_inputs = pairs.shape
-        pairs = pairs[:, None].expand(-1, self.num_critics, -1, -1)
-        pairs = pairs.reshape(num_runs * self.num_critics, batch_size, num_inputs)
-        return self.features(pairs, mode, draws).unflatten(0, (num_runs, self.num_critics))
+        return pairs.repeat_interleave(self.num_critics, dim=0) if self.num_critics > 1 else pairs
 
     def values(self, features: Tensor) -> Tensor:
         """Return Q from penultimate activations (K, N, B, H), shape (K, N, B)."""
@@ -181,7 +183,8 @@ class Critic(StackedMLP):
         draws: Draws | None = None,
     ) -> Tensor:
         """Return Q at observations (K, B, S) and actions (K, B, A), shape (K, N, B)."""
-        return self.values(self.pair_features(observations, actions, mode, draws))
+        q = self.head(self.features(self._pairs(observations, actions), mode, draws))
+        return q.view(-1, self.num_critics, q.shape[1])
 
     def first(self) -> "Critic":
         """Return the first member of each ensemble as a critic that shares its storage.

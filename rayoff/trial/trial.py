@@ -27,7 +27,7 @@ from rayoff.draws import Draws
 from rayoff.errors import CheckpointError, DatasetError, StudyError
 from rayoff.evaluation import Evaluator
 from rayoff.forecast import choose_law
-from rayoff.networks import enable_fast_products
+from rayoff.networks import enable_fast_products, keep_freed_memory
 from rayoff.trial.agent_state import agent_state, load_agent_state
 from rayoff.trial.evaluating import make_evaluator
 from rayoff.trial.probing import Probe
@@ -63,6 +63,7 @@ class Trial:
         """
         if device == "cpu":
             enable_fast_products()
+            keep_freed_memory()
         self.config, self.device = config, device
         prepared = prepare(table, config.data, config.batch_size, device)
         self.facts = prepared.facts
