@@ -45,8 +45,8 @@ FIGURES = {
     "laws-discount": "R8: share of diverged runs, and SEEM of every run, over the discount",
 }
 ABOUT = """\
-Expected is what an independent reproduction of the authors' code gave; tolerances are those it was
-written down with. R1 to R4 and R7 to R9 are of the toy maze without rewards, whose true Q is zero.
+Expected is what an independent reproduction of the authors' code gave, with the tolerance that it
+was written down with. R1 to R4 and R7 to R9 are of the toy maze without rewards, whose true Q is zero.
 R11 trains TD3 (2 x 256, Adam, discount 0.99) for 20,000 steps on 10 episodes of 200 steps of
 Pendulum-v1 under uniform random torques, rewards mapped to [0, 1], with readings of 256 rows
 every 500 steps; the reproduction had a pendulum set of its own, of the same size.
@@ -89,7 +89,7 @@ def write_section(checks: Sequence[Check], path: Path) -> None:
     table = "\n".join([table_head(), *(line for law in LAWS for line in lines[law])])
     images = "\n\n".join(f"![{text}](figures/{name}.svg)" for name, text in FIGURES.items())
     command = "```sh\npython benchmarks/seem_laws.py\n```"
-    section = f"\n{command}\n\n{hardware()} {ABOUT}\n{table}\n\n{images}\n"
+    section = f"\n{command}\n\n{hardware()}\n\n{ABOUT}\n{table}\n\n{images}\n"
     before = before if heading else f"{before}\n"
     path.write_text(f"{before}{HEADING}\n{section}{next_heading}{after}", encoding="utf-8")
 

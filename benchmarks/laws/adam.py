@@ -69,9 +69,7 @@ def examine() -> Finding:
     q = forecast("adam", steps, growth.q_abs[half], math.inf, num_layers=NUM_LAYERS)
     slope = norm.slope / (LEARNING_RATE * math.sqrt(growth.num_parameters))
     seem = growth.seem[half]
-
     check = partial(Check, "R4")
-
     checks = [
         check(
             "R² of the parameter norm, steps 20,000 to 40,000", "0.9999", norm.r_squared, low=0.999
