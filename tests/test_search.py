@@ -11,11 +11,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import optuna
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -24,6 +26,8 @@ import torch
 from ray import tune
 from ray.air.execution._internal import event_manager
 from ray.exceptions import OutOfMemoryError
+from ray.tune.schedulers import ASHAScheduler
+from ray.tune.search.optuna import OptunaSearch
 from tiny_studies import make_study, write_pendulum
 
 from rayoff.data import load_table
@@ -421,6 +425,45 @@ def test_reports_are_finite_and_count_runs(job: Job) -> None:
     assert last["score"] == 0.0  # both runs are lost: the floor
     told = [(row["step"], row["seed"]) for one in reports for row in one["rows"]]
     assert told == [(row["step"], row["seed"]) for row in reached(trainable).rows]
+
+
+def test_schedulers_and_optuna_see_a_lost_trial_as_one_that_ended_at_the_floor(
+    job: Job, tmp_path: Path
+) -> None:
+    """With Ray's own ASHA and Optuna search, as they come."""
+    job = replace(job, archive=ray.remote(Archive).remote(tmp_path / "trials"))
+    storage = optuna.storages.InMemoryStorage()
+    ids = list(job.planned)
+    search = OptunaSearch(
+        {"trial": tune.choice(ids)},
+        metric="score",
+        mode="max",
+        points_to_evaluate=[{"trial": name} for name in ids],
+        study_name="lost",
+        storage=storage,
+    )
+    scheduler = ASHAScheduler("timesteps_total", "score", "max", max_t=200, grace_period=100)
+    results = tune.Tuner(
+        tune.with_parameters(StudyTrial, job=job),
+        tune_config=tune.TuneConfig(
+            search_alg=search, scheduler=scheduler, num_samples=len(ids), max_concurrent_trials=2
+        ),
+        run_config=tune.RunConfig(
+            storage_path=str(tmp_path / "ray"),
+            verbose=0,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        ),
+    ).fit()
+
+    assert not results.errors
+    last: list[dict[str, Any]] = [result.metrics or {} for result in results]
+    scores = {one["config"]["trial"]: one["score"] for one in last}
+    lost = {one["config"]["trial"] for one in last if one["num_training"] == 0}
+    assert lost
+    assert all(scores[name] == 0.0 for name in lost)
+    told = optuna.load_study(study_name="lost", storage=storage).trials
+    assert {trial.state for trial in told} == {optuna.trial.TrialState.COMPLETE}
+    assert {trial.params["trial"]: trial.value for trial in told} == scores
 
 
 def trial_with(rows: list[dict[str, Any]], **facts: Any) -> Any:  # noqa: ANN401 - a trial
