@@ -46,9 +46,9 @@ FIGURES = {
 }
 ABOUT = """\
 Expected is what an independent reproduction of the authors' code gave, with the tolerance that it
-was written down with. R1 to R4 and R7 to R9 are of the toy maze without rewards, whose true Q is zero.
-R11 trains TD3 (2 x 256, Adam, discount 0.99) for 20,000 steps on 10 episodes of 200 steps of
-Pendulum-v1 under uniform random torques, rewards mapped to [0, 1], with readings of 256 rows
+was written down with. R1 to R4 and R7 to R9 are of the toy maze without rewards, whose true Q is
+zero. R11 trains TD3 (2 x 256, Adam, discount 0.99) for 20,000 steps on 10 episodes of 200 steps
+of Pendulum-v1 under uniform random torques, rewards mapped to [0, 1], with readings of 256 rows
 every 500 steps; the reproduction had a pendulum set of its own, of the same size.
 """
 

@@ -114,9 +114,7 @@ def examine() -> Finding:
 
 def _law_checks(crash: Crash) -> list[Check]:
     found, early, trailing = fit(crash, 200, 290), fit(crash, 200, 250), fit(crash, 180, 200)
-
     check = partial(Check, "R1")
-
     return [
         check("1/Q at step 200", "0.302", 1 / crash.q[200], **around(0.302, 0.002)),
         check("1/Q at step 250", "0.151", 1 / crash.q[250], **around(0.151, 0.002)),

@@ -194,7 +194,6 @@ def draw() -> Figure:
 def _homogeneity_checks() -> list[Check]:
     plain, biased = scale_parameters(False), scale_parameters(True, scale=1000)
     check = partial(Check, "R5")
-
     return [
         check(
             "no biases: Q at 10 θ over Q at θ, less 1000",

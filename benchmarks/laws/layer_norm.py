@@ -54,9 +54,7 @@ def examine() -> Finding:
     """Return what is found of R7."""
     plain, normalized = run("none", 600, period=5), run("layer", 5000, period=20)
     crashes = passages(plain)
-
     check = partial(Check, "R7")
-
     checks = [
         check(
             "LayerNorm: largest |Q| of 5 seeds, 5,000 steps",

@@ -41,9 +41,7 @@ def examine() -> Finding:
     expected = watch(growth, 1.0)
     others = [watch(growth, sign * scale) for sign in (-1, 1) for scale in (1e-3, 1.0, 1e3)]
     num_changed = sum(_steps(verdict) != _steps(expected) for verdict in others)
-
     check = partial(Check, "R12")
-
     return Finding(
         [
             check("bound with rewards in [-16.3, 0]", "above 0", smallest_bound(), low=1.0),
