@@ -174,22 +174,21 @@ class StopperConfig:
     """Row-normalised SEEM at which a reading is suspicious."""
     num_suspicious: int = 3
     """Suspicious readings in a row that make a run suspect."""
-    suspect_factor: float = 3.0
+    suspect_factor: float = 1.0
     """|Q| over the bound at which a run is suspect, whatever SEEM reads."""
-    confirm_factor: float = 10.0
+    confirm_factor: float = 1.0
     """|Q| over the bound below which a suspect run is never stopped."""
-    diverged_factor: float = 10.0
-    """|Q| over the bound above which a run that trained to its end counts as diverged."""
-    num_growing: int = 5
-    """Readings over which |Q| must not have fallen for a stop."""
+    num_fitted: int = 5
+    """Last readings of |Q| that its growth law is fitted to."""
     ceiling_factor: float = 1000.0
     """|Q| over the bound that counts as blown up, and that the forecast is asked about."""
     num_above_ceiling: int = 2
     """Readings in a row above the ceiling that stop a run without a forecast."""
-    min_fit: float = 0.99
-    """Coefficient of determination that the growth law's fit must reach, in [0, 1]."""
-    horizon_fraction: float = 0.5
-    """The forecast must fall within this share of the remaining budget, in (0, 1]."""
+    horizon_fraction: float = 0.75
+    """The upper end of the forecast's 95% interval must fall within this share of the remaining
+    budget, in (0, 1]."""
+    diverged_factor: float = 10.0
+    """|Q| over the bound above which a run that trained to its end counts as diverged."""
     probe_speedup: int = 5
     """Factor by which a suspect run's trial is probed more often."""
     audit_fraction: float = 0.0

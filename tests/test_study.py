@@ -281,7 +281,7 @@ def is_accepted(check: Callable[..., object], *arguments: object) -> bool:
 @pytest.mark.parametrize(
     ("axis", "message"),
     [
-        (("stopper.num_growing", 5, 2), "greater than or equal to 3 but got 2."),
+        (("stopper.num_fitted", 5, 2), "greater than or equal to 3 but got 2."),
         (("stopper.seem_threshold", 0.05, 0.0), "greater than 0 but got 0.0."),
     ],
 )
@@ -495,15 +495,15 @@ def test_an_axis_of_a_bare_string_is_refused_at_once() -> None:
             "setting data.ref_min, in trial none-width256_hopper-mixed_1",
         ),
         (
-            {"stopper.confirm_factor": 2.0},
+            {"stopper.confirm_factor": 0.5},
             "The stopper's suspect_factor, confirm_factor, ceiling_factor must rise but got "
-            "3, 2, 1000.",
+            "1, 0.5, 1000.",
             "setting stopper.confirm_factor, in trial none-width256_hopper-mixed_1",
         ),
         (
             {"stopper.suspect_factor": 20.0},
             "The stopper's suspect_factor, confirm_factor, ceiling_factor must rise but got "
-            "20, 10, 1000.",
+            "20, 1, 1000.",
             "setting stopper.suspect_factor, in trial none-width256_hopper-mixed_1",
         ),
         (
@@ -562,14 +562,14 @@ def test_a_contradiction_in_one_trial_is_found() -> None:
         ),
         (
             "td3",
-            {"stopper.mode": "off", "stopper.min_fit": 0.5},
-            "stopper.min_fit",
+            {"stopper.mode": "off", "stopper.horizon_fraction": 0.5},
+            "stopper.horizon_fraction",
             "stopper.mode is 'off'",
         ),
         (
             "td3",
-            {"seem.period": 0, "stopper.min_fit": 0.5},
-            "stopper.min_fit",
+            {"seem.period": 0, "stopper.horizon_fraction": 0.5},
+            "stopper.horizon_fraction",
             "seem.period is 0",
         ),
         (
@@ -686,8 +686,8 @@ def test_a_wrong_override_is_quoted(assignment: str, message: str) -> None:
 def test_what_is_wrong_only_in_the_whole_quotes_the_override_too() -> None:
     study = override(make(), ["critic.norm=none,group", "critic.width=100"])
     assert "\n  --set critic.width=100, in trial group_hopper-mixed_1" in message_of(study)
-    study = override(make(), ["stopper.mode=off", "stopper.min_fit=0.5"])
-    assert message_of(study).endswith("\n  --set stopper.min_fit=0.5")
+    study = override(make(), ["stopper.mode=off", "stopper.horizon_fraction=0.5"])
+    assert message_of(study).endswith("\n  --set stopper.horizon_fraction=0.5")
 
 
 def test_a_setting_of_the_file_that_an_override_leaves_without_effect_is_dropped() -> None:

@@ -145,7 +145,6 @@ def test_a_run_that_was_wrongly_given_up_counts_as_done(table: pa.Table) -> None
         confirm_factor=1e-3,
         diverged_factor=1.0,
         ceiling_factor=1.0,
-        min_fit=0.0,
         horizon_fraction=1.0,
     )
     critic = CriticConfig(width=64, norm="layer")
@@ -273,7 +272,7 @@ def test_suspicion_raises_the_probing_rate(table: pa.Table) -> None:
 def test_growth_is_the_slope_of_log_q_against_log_step(table: pa.Table) -> None:
     config = make_config(seeds=(0,), stopper=StopperConfig(mode="observe"), num_steps=200)
     rows = finish(Trial(config, table))
-    window = rows[-StopperConfig().num_growing :]
+    window = rows[-StopperConfig().num_fitted :]
     steps, sizes = ([row[name] for row in window] for name in ("step", "critic/q_abs"))
     slope = np.polyfit(np.log(steps), np.log(sizes), 1)[0]
     assert window[-1]["critic/q_growth"] == pytest.approx(slope)

@@ -9,6 +9,8 @@ Source:
     arXiv 1810.05934, here with all runs at a rung known.
 """
 
+import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any, NamedTuple
@@ -20,6 +22,9 @@ from rayoff.config import StopperConfig
 from rayoff.divergence import RunMonitor
 from rayoff.forecast import choose_law
 from stopping.runs import Run
+
+OWN = "rayoff"
+"""Family of our own rule."""
 
 Stops = NDArray[np.float64]
 """Step at which each run is stopped [step], (R,); inf where it never is."""
@@ -50,6 +55,10 @@ def list_rules() -> list[Rule]:
         ),
         Rule("|Q| over 1000 bounds (authors)", {}, _excess_above(1000, 1)),
         Rule("not finite", {}, _not_finite),
+        *(
+            monitor_rule(confirm_factor=c, num_fitted=n, horizon_fraction=h)
+            for c, n, h in product((0.3, 1.0, 3.0, 10.0), (4, 5, 6), (0.5, 0.75, 0.9))
+        ),
         *(Rule("median of scores", {"grace": g}, _median(g)) for g in (0.25, 0.5)),
         *(
             Rule("ASHA on scores", {"reduction": r, "grace": g}, _asha(r, g))
@@ -58,9 +67,12 @@ def list_rules() -> list[Rule]:
     ]
 
 
-def monitor_rule(config: StopperConfig, name: str = "rayoff") -> Rule:
-    """Return rayoff's own rule with the thresholds of ``config``."""
-    return Rule(name, {}, lambda runs: np.array([_monitored(run, config) for run in runs]))
+def monitor_rule(**thresholds: Any) -> Rule:  # noqa: ANN401 - fields of StopperConfig
+    """Return rayoff's own rule, at its defaults but for these fields and without warm-up."""
+    factor = min(StopperConfig().suspect_factor, thresholds.get("confirm_factor", math.inf))
+    config = StopperConfig(warmup_steps=0, suspect_factor=factor)
+    config = dataclasses.replace(config, **thresholds)
+    return Rule(OWN, thresholds, lambda runs: np.array([_monitored(run, config) for run in runs]))
 
 
 def replay(run: Run, config: StopperConfig) -> RunMonitor:

@@ -1,20 +1,20 @@
 """The stopping rule: when a run's critic counts as lost, from its reported metrics alone.
 
-A run is *suspect* when SEEM is high at several readings in a row, or when |Q| exceeds what the
-rewards allow by a factor. It is *lost* when, besides, |Q| is far above the bound, has not fallen
-for several readings, and follows a growth law that passes the ceiling well within the budget;
-or when it is above the ceiling already; or when a number is no longer finite. SEEM alone never
+A run is *suspect* when SEEM is high at several readings in a row, or when |Q| nears what the
+rewards allow. It is *lost* when, besides, |Q| is above a share of that bound and its growth law
+passes the ceiling well within the budget, even at the late end of the forecast's interval; or
+when it is above the ceiling already; or when a number is no longer finite. SEEM alone never
 stops a run: it was high for thousands of steps in runs that stayed bounded.
 
 Source:
     Bound and ceiling: QLIMIT in the code of Yue et al. 2023, arXiv 2310.04411, with |r| for r.
-    The rule is ours.
+    The rule is ours; benchmarks/audit.py compares it with others and supports its thresholds.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise, takewhile
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from rayoff.config import StopperConfig
@@ -159,9 +159,9 @@ class RunMonitor:
 
     @property
     def growth(self) -> float | None:
-        """Exponent e of |Q| ~ t^e over the last ``num_growing`` readings; None before them."""
-        window = self._readings[-self.config.num_growing :]
-        if len(window) < self.config.num_growing or min(window[0].step, *_sizes(window)) <= 0:
+        """Exponent e of |Q| ~ t^e over the last ``num_fitted`` readings; None before them."""
+        window = self._readings[-self.config.num_fitted :]
+        if len(window) < self.config.num_fitted or min(window[0].step, *_sizes(window)) <= 0:
             return None
         return growth_exponent([r.step for r in window], _sizes(window))
 
@@ -196,7 +196,7 @@ class RunMonitor:
             step, abs(metrics["critic/q_abs"]), seem if math.isfinite(seem) else None
         )
         config = self.config
-        longest = max(config.num_suspicious, config.num_growing, config.num_above_ceiling)
+        longest = max(config.num_suspicious, config.num_fitted, config.num_above_ceiling)
         self._readings = [*self._readings, reading][-max(longest, _MIN_KEPT) :]
 
     def _is_suspect(self) -> bool:
@@ -210,11 +210,10 @@ class RunMonitor:
         return sum(1 for _ in takewhile(bool, suspicious))
 
     def _growth(self) -> _Growth | None:
-        """Return how |Q| grows; None where it fell, or there are too few readings."""
-        window = self._readings[-self.config.num_growing :]
+        """Return how |Q| grows; None where there are too few readings."""
+        window = self._readings[-self.config.num_fitted :]
         steps, q_abs = [r.step for r in window], [r.q_abs for r in window]
-        has_fallen = any(later < earlier for earlier, later in pairwise(q_abs))
-        if len(window) < self.config.num_growing or has_fallen or min(steps[0], q_abs[0]) <= 0:
+        if len(window) < self.config.num_fitted or min(steps[0], *q_abs) <= 0:
             return None
         ceiling = self.config.ceiling_factor * self.q_bound
         ahead = forecast(self.law, steps, q_abs, ceiling, self.num_layers)
@@ -233,44 +232,47 @@ class RunMonitor:
         )
 
     def _confirmed(self, growth: _Growth | None) -> str | None:
-        """Return the reason if a suspect run's |Q| is far out and will pass the ceiling soon."""
+        """Return the reason if a suspect run's |Q| will pass the ceiling soon."""
         config, last = self.config, self._readings[-1]
         horizon = last.step + config.horizon_fraction * (self.num_steps - last.step)
-        if (
-            growth is None
-            or last.q_abs <= config.confirm_factor * self.q_bound
-            or growth.ahead.r_squared < config.min_fit
-            or growth.ahead.step > horizon
-        ):
+        is_small = last.q_abs <= config.confirm_factor * self.q_bound
+        if growth is None or is_small or growth.ahead.high > horizon:
             return None
         q = f"|Q| {_short(last.q_abs)}"
-        cause = f"{q} above {config.confirm_factor:g} times the bound {_short(self.q_bound)},"
+        cause = f"{q}, {_short(last.q_abs / self.q_bound)} times the bound {_short(self.q_bound)},"
         count = self._num_suspicious()
         if last.seem is not None and count >= config.num_suspicious:
             threshold = f"{_short(last.seem)} >= {config.seem_threshold:g} at {count} probes"
             cause = f"critic self-excites: row-normalised SEEM {threshold}, {q}"
+        ahead = growth.ahead
+        passage, low, high = map(self._from_now, (ahead.step, ahead.low, ahead.high))
         return (
             f"{cause} growing as t^{growth.exponent:.1f}, forecast to pass "
-            f"{_short(config.ceiling_factor * self.q_bound)} at step "
-            f"{self._from_now(growth.ahead.step):,} of {self.num_steps:,}"
+            f"{_short(config.ceiling_factor * self.q_bound)} at step {passage:,} "
+            f"[{low:,}, {high:,}] of {self.num_steps:,}"
         )
 
-    def _from_now(self, step: float) -> int | None:
-        """Return a step to come in full steps, never before the last reading; None for never."""
-        return None if math.isinf(step) else max(self._readings[-1].step, math.ceil(step))
+    def _from_now(self, step: float) -> int:
+        """Return a step to come in full steps, never before the last reading."""
+        return max(self._readings[-1].step, math.ceil(step))
 
     def _judge(self, step: int, growth: _Growth | None, reason: str | None) -> Verdict:
         """Return the verdict on a run that is suspect, and lost if there is a reason."""
         first = self._verdict.suspected_step
+        ahead = growth.ahead if growth else Forecast(math.inf, math.inf, math.inf, 0.0, 0.0)
+        passage, low, high = (
+            None if math.isinf(at) else self._from_now(at)
+            for at in (ahead.step, ahead.low, ahead.high)
+        )
         self._verdict = Verdict(
             suspect=True,
             stop=reason is not None,
             reason=reason,
             suspected_step=step if first is None else first,
             stop_step=None if reason is None else step,
-            forecast_step=growth and self._from_now(growth.ahead.step),
-            forecast_low=growth and self._from_now(growth.ahead.low),
-            forecast_high=growth and self._from_now(growth.ahead.high),
+            forecast_step=passage,
+            forecast_low=low,
+            forecast_high=high,
         )
         return self._verdict
 

@@ -34,12 +34,11 @@ def check_stopper(config: StopperConfig) -> None:
     """
     for name in ("num_suspicious", "num_above_ceiling", "probe_speedup"):
         _require(getattr(config, name) >= 1, config, name, "at least 1")
-    _require(config.num_growing >= 3, config, "num_growing", "at least 3, to fit a line through")
+    _require(config.num_fitted >= 3, config, "num_fitted", "at least 3, to fit a line through")
     _require(config.warmup_steps >= 0, config, "warmup_steps", "at least 0")
     _require(config.seem_threshold > 0, config, "seem_threshold", "above 0")
     _require(config.diverged_factor > 0, config, "diverged_factor", "above 0")
     _require(config.suspect_factor > 0, config, "suspect_factor", "above 0")
-    _require(0 <= config.min_fit <= 1, config, "min_fit", "in [0, 1]")
     _require(0 <= config.audit_fraction <= 1, config, "audit_fraction", "in [0, 1]")
     _require(0 < config.horizon_fraction <= 1, config, "horizon_fraction", "in (0, 1]")
     for low, high in (
