@@ -18,7 +18,7 @@ BUDGET = 4000
 
 def make_monitor(bound: float = HOPPER_BOUND, **config: Any) -> RunMonitor:  # noqa: ANN401
     settings: dict[str, Any] = {"warmup_steps": 500, **config}
-    return RunMonitor(StopperConfig(**settings), bound, BUDGET, "adam", num_layers=3)
+    return RunMonitor(StopperConfig(**settings), bound, BUDGET, "adam", num_layers=3, period=200)
 
 
 def metrics(q_abs: float, seem: float = 0.0) -> dict[str, float]:
@@ -297,10 +297,14 @@ def test_a_rule_that_could_not_work_is_refused(config: dict[str, Any], message: 
         make_monitor(**config)
 
 
-@pytest.mark.parametrize(("bound", "budget"), [(0.0, 100), (math.nan, 100), (1.0, 0)])
-def test_a_monitor_needs_a_bound_and_a_budget(bound: float, budget: int) -> None:
+@pytest.mark.parametrize(
+    ("bound", "budget", "period"), [(0.0, 100, 1), (math.nan, 100, 1), (1.0, 0, 1), (1.0, 100, 0)]
+)
+def test_a_monitor_needs_a_bound_a_budget_and_a_period(
+    bound: float, budget: int, period: int
+) -> None:
     with pytest.raises(ValueError, match="must be above zero but got"):
-        RunMonitor(StopperConfig(), bound, budget, "adam", 3)
+        RunMonitor(StopperConfig(), bound, budget, "adam", 3, period)
 
 
 def test_growth_goes_on_after_the_verdict_of_a_run_that_is_only_observed() -> None:

@@ -54,7 +54,7 @@ def judge(runs: Sequence[Run], stops: Stops) -> Outcome:
         num_killed=int((~diverged & stopped).sum()),
         saved=float(np.median(saved)) if len(saved) else np.nan,
         mean_saved=float(np.mean(saved)) if len(saved) else np.nan,
-        lead=float(np.median(((crash - stops) / budget)[caught])) if caught.any() else np.nan,
+        lead=float(np.median((crash - stops)[caught] / budget[caught])) if any(caught) else np.nan,
     )
 
 

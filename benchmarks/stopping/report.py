@@ -129,9 +129,10 @@ def _outcome_table(outcomes: Mapping[str, Outcome]) -> str:
     ]
     for name, o in outcomes.items():
         lines.append(
-            f"| {name} | {o.num_caught}/{o.num_diverged} ({o.caught:.0%}) "
+            f"| {_escaped(name)} | {o.num_caught}/{o.num_diverged} ({o.caught:.0%}) "
             f"| {o.num_killed}/{o.num_healthy} [{o.killed_limit:.1%}] "
-            f"| {o.saved:.0%}, {o.mean_saved:.0%} | {o.lead:.0%} |"
+            f"| {o.saved:.0%}, {o.mean_saved:.0%} "
+            f"| {'-' if np.isnan(o.lead) else format(o.lead, '.0%')} |"
         )
     return "\n".join(lines)
 
@@ -141,7 +142,7 @@ def _chosen_table(chosen: Mapping[str, Mapping[Hashable, Rule]]) -> str:
     for name, rules in chosen.items():
         on = {"hopper": rules["halfcheetah"], "halfcheetah": rules["hopper"]}
         told = [", ".join(f"{k} {v:g}" for k, v in on[e].thresholds.items()) or "-" for e in on]
-        lines.append(f"| {name} | {told[0]} | {told[1]} |")
+        lines.append(f"| {_escaped(name)} | {told[0]} | {told[1]} |")
     return "\n".join(lines)
 
 
@@ -204,3 +205,8 @@ def _describe_defeats(runs: Sequence[Run], stops: Stops) -> str:
     if not told:
         return "No run defeats the defaults."
     return "\n".join(["The runs that defeat the defaults:", "", *sorted(told)])
+
+
+def _escaped(name: str) -> str:
+    """Return a name whose bars do not end a cell."""
+    return name.replace("|", r"\|")

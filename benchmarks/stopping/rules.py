@@ -85,6 +85,7 @@ def replay(run: Run, config: StopperConfig) -> RunMonitor:
         num_steps=run.num_steps,
         law=choose_law(described["optimizer"], 1.0 if joint else described["tau"]),
         num_layers=described["depth"] + 1,
+        period=int(run.steps[1] - run.steps[0]),
     )
 
 

@@ -14,26 +14,12 @@ Source:
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from itertools import takewhile
 from typing import Any, NamedTuple
 
 from rayoff.config import StopperConfig
+from rayoff.divergence.readings import Reading, Readings
 from rayoff.divergence.rule import check_stopper
 from rayoff.forecast import Forecast, Law, forecast, growth_exponent
-
-_MIN_KEPT = 64
-"""Readings that are kept at least: those before the checkpoint that a trial is restored from."""
-
-
-class Reading(NamedTuple):
-    """What one probe told of a run."""
-
-    step: int
-    """When [step]."""
-    q_abs: float
-    """Mean |Q| on the probe rows; finite."""
-    seem: float | None
-    """Row-normalised SEEM; None where it was not read, or not finite."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,25 +66,32 @@ class RunMonitor:
         num_steps: budget of the run [step].
         law: how |Q| would grow, of ``rayoff.forecast.choose_law``.
         num_layers: linear layers of the critic, one more than its depth.
+        period: steps between probes while nothing is suspect [step].
 
     Raises:
         StudyError: as ``check_stopper``.
-        ValueError: the bound or the budget is not above zero.
+        ValueError: the bound, the budget or the period is not above zero.
     """
 
     def __init__(
-        self, config: StopperConfig, q_bound: float, num_steps: int, law: Law, num_layers: int
+        self,
+        config: StopperConfig,
+        q_bound: float,
+        num_steps: int,
+        law: Law,
+        num_layers: int,
+        period: int,
     ) -> None:
         check_stopper(config)
-        if not 0 < q_bound < math.inf or num_steps < 1:
-            got = f"{q_bound} and {num_steps}"
-            raise ValueError(f"q_bound and num_steps must be above zero but got {got}.")
+        if not 0 < q_bound < math.inf or min(num_steps, period) < 1:
+            got = f"{q_bound}, {num_steps} and {period}"
+            raise ValueError(f"q_bound, num_steps and period must be above zero but got {got}.")
         self.config = config
         self.q_bound = q_bound
         self.num_steps = num_steps
         self.law: Law = law
         self.num_layers = num_layers
-        self._readings: list[Reading] = []
+        self._readings = Readings(config, period)
         self._is_finite = True  # the last probe
         self._verdict = Verdict()
 
@@ -123,14 +116,15 @@ class RunMonitor:
             if self._verdict.stop:
                 return self._verdict
             return self._judge(step, None, f"{lost[0]} is no longer finite at step {step:,}")
-        self._take(step, metrics)
+        last = self._readings.take(step, metrics)
         if self._verdict.stop:  # it stands; the readings go on, for the growth
             return self._verdict
-        if step < self.config.warmup_steps or not self._is_suspect():
+        if step < self.config.warmup_steps or not self._is_suspect(last):
             self._verdict = Verdict(suspected_step=self._verdict.suspected_step)
             return self._verdict
         growth = self._growth()
-        return self._judge(step, growth, self._above_ceiling() or self._confirmed(growth))
+        reason = self._above_ceiling(last) or self._confirmed(last, growth)
+        return self._judge(step, growth, reason)
 
     @property
     def verdict(self) -> Verdict:
@@ -140,48 +134,44 @@ class RunMonitor:
     @property
     def is_above_ceiling(self) -> bool:
         """Whether |Q| was above the ceiling at the last probe, or not finite."""
-        ceiling = self.config.ceiling_factor * self.q_bound
-        return not self._is_finite or (bool(self._readings) and self._readings[-1].q_abs > ceiling)
+        return not self._is_finite or self._readings.num_above(self._ceiling) > 0
 
     @property
     def excess(self) -> str | None:
         """Why the run counts as diverged if it ends now: |Q| far above the bound, else None."""
-        config = self.config
+        factor, last = self.config.diverged_factor, self._readings.last
         if not self._is_finite:
             return "|Q| or the critic's loss is not finite at the last probe"
-        if not self._readings or self._readings[-1].q_abs <= config.diverged_factor * self.q_bound:
+        if last is None or last.q_abs <= factor * self.q_bound:
             return None
-        last = self._readings[-1]
         return (
-            f"|Q| {_short(last.q_abs)} above {config.diverged_factor:g} times the bound "
+            f"|Q| {_short(last.q_abs)} above {factor:g} times the bound "
             f"{_short(self.q_bound)} at the last probe, step {last.step:,}"
         )
 
     @property
     def growth(self) -> float | None:
-        """Exponent e of |Q| ~ t^e over the last ``num_fitted`` readings; None before them."""
-        window = self._readings[-self.config.num_fitted :]
-        if len(window) < self.config.num_fitted or min(window[0].step, *_sizes(window)) <= 0:
-            return None
-        return growth_exponent([r.step for r in window], _sizes(window))
+        """Exponent e of |Q| ~ t^e over the readings that a law is fitted to, or None."""
+        window = self._readings.window()
+        return None if window is None else growth_exponent(*window)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the monitor knows, as JSON can hold it."""
         return {
-            "readings": [list(r) for r in self._readings],
+            "readings": self._readings.state(),
             "is_finite": self._is_finite,
             "verdict": asdict(self._verdict),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what another monitor of the same configuration knew."""
-        self._readings = [Reading(*reading) for reading in state["readings"]]
+        self._readings.load_state(state["readings"])
         self._is_finite = state["is_finite"]
         self._verdict = Verdict(**state["verdict"])
 
     def _forget_from(self, step: int) -> None:
         """Drop what was seen and found at ``step`` and later."""
-        self._readings = [reading for reading in self._readings if reading.step < step]
+        self._readings.forget_from(step)
         found = self._verdict
         if found.stop_step is not None and found.stop_step >= step:
             found = replace(found, stop=False, stop_step=None, reason=None)
@@ -189,79 +179,59 @@ class RunMonitor:
             found = replace(found, suspected_step=None)
         self._verdict = found
 
-    def _take(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Keep what the rule needs of a probe."""
-        seem = metrics.get("seem/row_normalized", math.nan)
-        reading = Reading(
-            step, abs(metrics["critic/q_abs"]), seem if math.isfinite(seem) else None
-        )
-        config = self.config
-        longest = max(config.num_suspicious, config.num_fitted, config.num_above_ceiling)
-        self._readings = [*self._readings, reading][-max(longest, _MIN_KEPT) :]
+    @property
+    def _ceiling(self) -> float:
+        return self.config.ceiling_factor * self.q_bound
 
-    def _is_suspect(self) -> bool:
-        is_excited = self._num_suspicious() >= self.config.num_suspicious
-        return is_excited or self._readings[-1].q_abs > self.config.suspect_factor * self.q_bound
-
-    def _num_suspicious(self) -> int:
-        """Return the number of readings in a row, up to the last, at which SEEM was high."""
-        threshold = self.config.seem_threshold
-        suspicious = (r.seem is not None and r.seem >= threshold for r in self._readings[::-1])
-        return sum(1 for _ in takewhile(bool, suspicious))
+    def _is_suspect(self, last: Reading) -> bool:
+        is_excited = self._readings.num_suspicious() >= self.config.num_suspicious
+        return is_excited or last.q_abs > self.config.suspect_factor * self.q_bound
 
     def _growth(self) -> _Growth | None:
         """Return how |Q| grows; None where there are too few readings."""
-        window = self._readings[-self.config.num_fitted :]
-        steps, q_abs = [r.step for r in window], [r.q_abs for r in window]
-        if len(window) < self.config.num_fitted or min(steps[0], *q_abs) <= 0:
+        window = self._readings.window()
+        if window is None:
             return None
-        ceiling = self.config.ceiling_factor * self.q_bound
-        ahead = forecast(self.law, steps, q_abs, ceiling, self.num_layers)
-        return _Growth(ahead, growth_exponent(steps, q_abs))
+        ahead = forecast(self.law, *window, self._ceiling, self.num_layers)
+        return _Growth(ahead, growth_exponent(*window))
 
-    def _above_ceiling(self) -> str | None:
+    def _above_ceiling(self, last: Reading) -> str | None:
         """Return the reason if |Q| has stayed above the ceiling."""
-        config = self.config
-        ceiling = config.ceiling_factor * self.q_bound
-        last = self._readings[-config.num_above_ceiling :]
-        if len(last) < config.num_above_ceiling or min(r.q_abs for r in last) <= ceiling:
+        count = self._readings.num_above(self._ceiling)
+        if count < self.config.num_above_ceiling:
             return None
         return (
-            f"|Q| {_short(last[-1].q_abs)} above {config.ceiling_factor:g} times the bound "
-            f"{_short(self.q_bound)} at {len(last)} probes"
+            f"|Q| {_short(last.q_abs)} above {self.config.ceiling_factor:g} times the bound "
+            f"{_short(self.q_bound)} at {count} probes"
         )
 
-    def _confirmed(self, growth: _Growth | None) -> str | None:
+    def _confirmed(self, last: Reading, growth: _Growth | None) -> str | None:
         """Return the reason if a suspect run's |Q| will pass the ceiling soon."""
-        config, last = self.config, self._readings[-1]
+        config = self.config
         horizon = last.step + config.horizon_fraction * (self.num_steps - last.step)
         is_small = last.q_abs <= config.confirm_factor * self.q_bound
         if growth is None or is_small or growth.ahead.high > horizon:
             return None
         q = f"|Q| {_short(last.q_abs)}"
         cause = f"{q}, {_short(last.q_abs / self.q_bound)} times the bound {_short(self.q_bound)},"
-        count = self._num_suspicious()
+        count = self._readings.num_suspicious()
         if last.seem is not None and count >= config.num_suspicious:
             threshold = f"{_short(last.seem)} >= {config.seem_threshold:g} at {count} probes"
             cause = f"critic self-excites: row-normalised SEEM {threshold}, {q}"
         ahead = growth.ahead
-        passage, low, high = map(self._from_now, (ahead.step, ahead.low, ahead.high))
+        passage, low, high = (_from(last.step, at) for at in (ahead.step, ahead.low, ahead.high))
         return (
             f"{cause} growing as t^{growth.exponent:.1f}, forecast to pass "
-            f"{_short(config.ceiling_factor * self.q_bound)} at step {passage:,} "
+            f"{_short(self._ceiling)} at step {passage:,} "
             f"[{low:,}, {high:,}] of {self.num_steps:,}"
         )
-
-    def _from_now(self, step: float) -> int:
-        """Return a step to come in full steps, never before the last reading."""
-        return max(self._readings[-1].step, math.ceil(step))
 
     def _judge(self, step: int, growth: _Growth | None, reason: str | None) -> Verdict:
         """Return the verdict on a run that is suspect, and lost if there is a reason."""
         first = self._verdict.suspected_step
         ahead = growth.ahead if growth else Forecast(math.inf, math.inf, math.inf, 0.0, 0.0)
         passage, low, high = (
-            None if math.isinf(at) else self._from_now(at)
+            None if math.isinf(at) else _from(step, at)
             for at in (ahead.step, ahead.low, ahead.high)
         )
         self._verdict = Verdict(
@@ -289,9 +259,9 @@ def _is_finite(metrics: Mapping[str, float], name: str) -> bool:
     return math.isfinite(metrics.get(name, 0.0))
 
 
-def _sizes(readings: list[Reading]) -> list[float]:
-    """Return |Q| of each reading."""
-    return [reading.q_abs for reading in readings]
+def _from(step: int, later: float) -> int:
+    """Return a step to come in full steps, never before ``step``."""
+    return max(step, math.ceil(later))
 
 
 def _short(number: float) -> str:

@@ -123,6 +123,7 @@ class Trial:
             num_steps=self.config.num_steps,
             law=choose_law(optimizer, tau),
             num_layers=self.config.critic.depth + 1,
+            period=max(1, self.config.seem.period),  # 0 never probes: nothing is observed
         )
 
     def _make_evaluator(self) -> tuple[Evaluator | None, str | None]:
