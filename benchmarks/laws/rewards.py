@@ -15,12 +15,15 @@ from rayoff.divergence import RunMonitor, Verdict, q_bound
 from rayoff.trial import Trial
 
 DISCOUNT = 0.99
+PERIOD = 500
+"""Steps between readings [step]."""
 
 
 def watch(growth: Growth, reward: float) -> Verdict:
     """Return the verdict on a run whose rewards, and with them its Q, are scaled by ``reward``."""
     bound = q_bound(abs(reward), DISCOUNT)
-    monitor = RunMonitor(StopperConfig(), bound, growth.steps[-1], "adam", NUM_LAYERS)
+    budget = growth.steps[-1]
+    monitor = RunMonitor(StopperConfig(), bound, budget, "adam", NUM_LAYERS, PERIOD)
     for step, q_abs, seem in zip(growth.steps, growth.q_abs, growth.seem, strict=True):
         monitor.observe(step, {"critic/q_abs": reward * q_abs, "seem/row_normalized": seem})
     return monitor.verdict
@@ -37,7 +40,7 @@ def smallest_bound() -> float:
 
 def examine() -> Finding:
     """Return what is found of R12."""
-    growth = run(20_000, period=500)
+    growth = run(20_000, period=PERIOD)
     expected = watch(growth, 1.0)
     others = [watch(growth, sign * scale) for sign in (-1, 1) for scale in (1e-3, 1.0, 1e3)]
     num_changed = sum(_steps(verdict) != _steps(expected) for verdict in others)
