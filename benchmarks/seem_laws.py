@@ -2,7 +2,7 @@
 
 All is measured on rayoff's own critics, readings, forecasts, agents and stopper. The exit code
 is 1 where a law fails. R11 trains for 120,000 steps, a quarter of an hour on one core; the others
-take four minutes together.
+take two minutes together.
 
     python benchmarks/seem_laws.py
     python benchmarks/seem_laws.py --laws R1 R3 R9    # only these; the others keep their lines
