@@ -184,9 +184,9 @@ class StopperConfig:
     """|Q| over the bound that counts as blown up, and that the forecast is asked about."""
     num_above_ceiling: int = 2
     """Readings in a row above the ceiling that stop a run without a forecast."""
-    horizon_fraction: float = 0.75
-    """The upper end of the forecast's 95% interval must fall within this share of the remaining
-    budget, in (0, 1]."""
+    horizon_fraction: float = 1.0
+    """The late end of the forecast's interval must fall within this share of the remaining budget,
+    in (0, 1]."""
     diverged_factor: float = 10.0
     """|Q| over the bound above which a run that trained to its end counts as diverged."""
     probe_speedup: int = 5

@@ -53,7 +53,7 @@ def test_the_self_exciting_critic_is_stopped_before_it_passes_the_ceiling() -> N
     assert verdict.suspected_step == 600  # the first probe after the warm-up
     assert verdict.reason == (
         "critic self-excites: row-normalised SEEM 0.13 >= 0.05 at 5 probes, |Q| 3.4e4 "
-        "growing as t^2.6, forecast to pass 5.9e5 at step 2,696 [2,696, 2,696] of 4,000"
+        "growing as t^2.6, forecast to pass 5.9e5 at step 2,696 [2,131, 3,544] of 4,000"
     )
 
 
@@ -78,7 +78,7 @@ def test_growth_is_followed_without_seem_where_q_is_far_out() -> None:
     assert verdict.stop
     assert verdict.reason == (
         "|Q| 3.4e4, 57.5 times the bound 586, growing as t^2.6, "
-        "forecast to pass 5.9e5 at step 2,696 [2,696, 2,696] of 4,000"
+        "forecast to pass 5.9e5 at step 2,696 [2,131, 3,544] of 4,000"
     )
 
 

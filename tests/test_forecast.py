@@ -70,7 +70,7 @@ def test_the_interval_holds_the_passage_as_often_as_it_says() -> None:
     held = []
     for _ in range(1000):
         root = 0.02 * STEPS + 3 + rng.normal(0, 0.02, len(STEPS))
-        found = forecast("adam", STEPS, root**3, limit=20.0**3, num_layers=3)
+        found = forecast("adam", STEPS, root**3, 20.0**3, num_layers=3, law_error=1)
         passage = (20 - 3 - rng.normal(0, 0.02)) / 0.02
         held.append(found.low <= passage <= found.high)
         assert found.low < found.step < found.high
@@ -80,13 +80,25 @@ def test_the_interval_holds_the_passage_as_often_as_it_says() -> None:
 def test_the_ends_of_the_interval_are_where_a_new_reading_would_just_be_expected() -> None:
     """Against the prediction interval of the line."""
     root = 0.02 * STEPS + 3 + np.random.default_rng(1).normal(0, 0.02, len(STEPS))
-    found = forecast("adam", STEPS, root**3, limit=20.0**3, num_layers=3, confidence=0.9)
+    found = forecast("adam", STEPS, root**3, 20.0**3, num_layers=3, confidence=0.9, law_error=1)
     slope, intercept = np.polyfit(STEPS, root, 1)
     scatter = np.sum((root - intercept - slope * STEPS) ** 2) / (len(STEPS) - 2)
     for end in (found.low, found.high):
         share = 1 / len(STEPS) + (end - STEPS.mean()) ** 2 / np.sum((STEPS - STEPS.mean()) ** 2)
         reach = t.ppf(0.95, len(STEPS) - 2) * np.sqrt(scatter * (1 + share))
         assert abs(20 - intercept - slope * end) == pytest.approx(reach, rel=1e-3)
+
+
+def test_a_law_that_holds_roughly_stretches_the_time_left() -> None:
+    root = 0.02 * STEPS + 3 + np.random.default_rng(1).normal(0, 0.02, len(STEPS))
+    exact, rough = (
+        forecast("adam", STEPS, root**3, 20.0**3, num_layers=3, law_error=error)
+        for error in (1.0, 2.0)
+    )
+    now = STEPS[-1]
+    assert rough.step == exact.step
+    assert rough.high - now == pytest.approx(2 * (exact.high - now))
+    assert rough.low - now == pytest.approx((exact.low - now) / 2)
 
 
 @pytest.mark.parametrize("law", ["adam", "sgd", "exponential"])

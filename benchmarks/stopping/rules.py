@@ -57,7 +57,7 @@ def list_rules() -> list[Rule]:
         Rule("not finite", {}, _not_finite),
         *(
             monitor_rule(confirm_factor=c, num_fitted=n, horizon_fraction=h)
-            for c, n, h in product((0.3, 1.0, 3.0, 10.0), (4, 5, 6), (0.5, 0.75, 0.9))
+            for c, n, h in product((0.3, 1.0, 3.0, 10.0), (4, 5, 6), (0.5, 0.75, 1.0))
         ),
         *(Rule("median of scores", {"grace": g}, _median(g)) for g in (0.25, 0.5)),
         *(

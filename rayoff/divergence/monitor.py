@@ -39,9 +39,9 @@ class Verdict:
     forecast_step: int | None = None
     """When a suspect run's |Q| will pass the ceiling [step]; None also where it never will."""
     forecast_low: int | None = None
-    """Lower end of the forecast's 95% interval [step]."""
+    """Early end of the forecast's interval [step]."""
     forecast_high: int | None = None
-    """Upper end of the interval [step]; None also where the growth may be chance."""
+    """Late end of the interval [step]; None also where the growth may be chance."""
 
 
 class _Growth(NamedTuple):
