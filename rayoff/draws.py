@@ -13,7 +13,7 @@ numbers: as easy as 1, 2, 3".
 
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -39,6 +39,9 @@ def _mix(x: Tensor) -> Tensor:
 
 _SMALL = 4096
 
+DrawKey = tuple[object, ...]
+"""Kind, stream, shape, and what else the numbers depend on."""
+
 
 class Draws:
     """Random numbers of K runs at the current step.
@@ -56,7 +59,7 @@ class Draws:
         self.seeds, self.step = seeds, step
         self._num_ahead = num_ahead
         self._offset = 0
-        self._blocks: dict[tuple[object, ...], Tensor] = {}
+        self._blocks: dict[DrawKey, Tensor] = {}
 
     def advance(self) -> None:
         """Go on to the next step."""
@@ -91,7 +94,7 @@ class Draws:
         key = ("integers", stream, shape, high)
         return self._take(key, lambda bits: (((bits >> 32) & 0xFFFFFFFF) * high) >> 32)
 
-    def _take(self, key: tuple[object, ...], convert: Callable[[Tensor], Tensor]) -> Tensor:
+    def _take(self, key: DrawKey, convert: Callable[[Tensor], Tensor]) -> Tensor:
         """Return the numbers of this step from the block of ``key``, made where it is missing."""
         if key not in self._blocks:
             _, stream, shape, *_ = key
@@ -114,6 +117,45 @@ class Draws:
         key = _mix(key + steps[:, None] * _MULTIPLIER_1)  # (T, K)
         position = torch.arange(1, math.prod(shape) + 1, device=device) * _GOLDEN
         return _mix(key[..., None] + position).view(*key.shape, *shape)
+
+
+class HeldDraws(Draws):
+    """Draws whose numbers are found in the same tensors at every step.
+
+    A recorded step reads those tensors; they are filled before each replay of it.
+    """
+
+    def __init__(self, seeds: Tensor, step: Tensor, num_ahead: int = 1) -> None:
+        super().__init__(seeds, step, num_ahead)
+        self._held: dict[DrawKey, tuple[Tensor, Callable[[Tensor], Tensor]]] = {}
+        self.asked: dict[DrawKey, None] = {}
+        """What was asked for at this step, in order."""
+
+    def advance(self) -> None:
+        """Go on to the next step."""
+        super().advance()
+        self.asked.clear()
+
+    def seek(self, step: int) -> None:
+        """Go to ``step``."""
+        super().seek(step)
+        self.asked.clear()
+
+    def fill(self, keys: Iterable[DrawKey]) -> None:
+        """Put this step's numbers of ``keys``, which were asked for before, in their tensors."""
+        for key in keys:
+            numbers, convert = self._held[key]
+            numbers.copy_(super()._take(key, convert))
+            self.asked[key] = None
+
+    def _take(self, key: DrawKey, convert: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the tensor that holds the numbers of ``key``, filled for this step."""
+        if key not in self._held:
+            self._held[key] = super()._take(key, convert).clone(), convert
+            self.asked[key] = None
+        elif key not in self.asked:
+            self.fill([key])
+        return self._held[key][0]
 
 
 def _to_uniform(bits: Tensor) -> Tensor:

@@ -22,6 +22,8 @@ class Agent(Protocol):
 
     actor: Actor
     critic: Critic | None
+    actor_period: int
+    """Updates per update of the actor: an update's only choice that is not made by tensors."""
     num_updates: int
 
     def update(self, batch: Batch) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ class BC:
     """Behaviour cloning; it has no critic, hence nothing that could diverge."""
 
     critic = None
+    actor_period = 1
 
     def __init__(
         self, config: TrialConfig, num_observations: int, num_actions: int, draws: Draws

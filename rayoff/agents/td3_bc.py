@@ -53,7 +53,7 @@ class TD3BC:
         )
         self.critic_target_update = TargetUpdate(self.critic, self.target_critic, c.tau)
         self.actor_target_update = TargetUpdate(self.actor, self.target_actor, c.tau)
-        self.num_updates = 0
+        self.actor_period, self.num_updates = c.actor_period, 0
 
     def critic_loss(self, batch: Batch) -> Loss:
         """Return the TD error of each run (K,), summed over critics, plus its penalties."""
@@ -90,7 +90,7 @@ class TD3BC:
         self.num_updates += 1
         loss, info = self.critic_loss(batch)
         step(self.critic_optimizer, loss)
-        if self.num_updates % self.config.actor_period == 0:
+        if self.num_updates % self.actor_period == 0:
             loss, actor_info = self.actor_loss(batch)
             step(self.actor_optimizer, loss)
             if self.regularizer.learns_outliers:

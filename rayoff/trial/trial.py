@@ -31,6 +31,7 @@ from rayoff.networks import enable_fast_products, keep_freed_memory
 from rayoff.trial.agent_state import agent_state, load_agent_state
 from rayoff.trial.evaluating import make_evaluator
 from rayoff.trial.probing import Probe
+from rayoff.trial.replay import Replay, make_draws
 from rayoff.trial.sampling import Sampler
 
 Row = dict[str, Any]
@@ -50,13 +51,16 @@ class Trial:
         bound: largest |Q| that the rewards allow [reward].
     """
 
-    def __init__(self, config: TrialConfig, table: pa.Table, device: str = "cpu") -> None:
+    def __init__(
+        self, config: TrialConfig, table: pa.Table, device: str = "cpu", *, eager: bool = False
+    ) -> None:
         """Prepare the data, the agent with its initial weights, the probe and the evaluation.
 
         Args:
             config: the arm, its data and its seeds.
             table: the dataset, as ``load_table`` returns it; only read.
             device: where everything is computed.
+            eager: train operation by operation, for a debugger; the results are the same.
 
         Raises:
             DatasetError: the fraction leaves less than a batch.
@@ -68,12 +72,13 @@ class Trial:
         prepared = prepare(table, config.data, config.batch_size, device)
         self.facts = prepared.facts
         self.normalizer = prepared.normalizer
-        self._sampler = Sampler(prepared.transitions, config.batch_size)
         seeds = torch.tensor(config.seeds, dtype=torch.int64, device=device)
         start = torch.zeros((), dtype=torch.int64, device=device)
-        self._draws = Draws(seeds, start.clone(), num_ahead=64 if device == "cpu" else 1)
         sizes = self.facts.observation_size, self.facts.action_size
         self.agent = make_agent(config, *sizes, Draws(seeds, start))
+        self._draws = make_draws(seeds, start.clone())
+        sampler = Sampler(prepared.transitions, config.batch_size)
+        self._replay = Replay(self.agent, sampler, self._draws, eager=eager)
         self.probe = Probe(prepared.transitions, config.seem, len(seeds), self._discount)
         self.bound = q_bound(self.facts.reward_max_abs, self._discount)
         self._monitors = [self._make_monitor() for _ in config.seeds]
@@ -81,7 +86,6 @@ class Trial:
         self._evaluator, self.eval_skipped = self._make_evaluator()
         self.step = 0
         self._history: list[Row] = []
-        self._info: dict[str, Tensor] = {}
         self._seconds = {"train": 0.0, "probe": 0.0, "evaluation": 0.0}
 
     @property
@@ -147,11 +151,9 @@ class Trial:
             raise ValueError(f"A trial must not be done to advance, but it is, at {self.step}.")
         target = self._next_report()
         started = time.perf_counter()
-        while self.step < target:
-            self.step += 1
-            self._draws.advance()
-            self._info |= self.agent.update(self._sampler.sample(self._draws))
-        metrics = {name: value.tolist() for name, value in self._info.items()}
+        self._replay.advance(target - self.step)
+        self.step = target
+        metrics = {name: value.tolist() for name, value in self._replay.info.items()}
         self._seconds["train"] += time.perf_counter() - started
         training = [run for run in range(len(self._monitors)) if not self._stopped(run)]
         metrics |= self._read_probe() | self._evaluate()
@@ -184,7 +186,7 @@ class Trial:
             return {}
         started = time.perf_counter()
         tensors = self.probe.read(self.agent)
-        losses = {"critic/loss": self._info["critic/loss"].tolist()}
+        losses = {"critic/loss": self._replay.info["critic/loss"].tolist()}
         reading: dict[str, list[Any]] = {name: value.tolist() for name, value in tensors.items()}
         self._seconds["probe"] += time.perf_counter() - started
         if self.config.stopper.mode != "off":

@@ -1,0 +1,231 @@
+"""Taking training steps by replaying a recorded one, without Python's and autograd's share.
+
+An update is a fixed sequence of tensor operations (``tests/test_agents_capture.py``) that change
+weights, moments and targets in place, so the sequence can be recorded once and run again on the
+same tensors: the results are equal bit by bit, since every kernel sees the operands that it would
+have seen. Which sequence is due, Python decides at every step: one with or without a step of the
+actor. What else Python might change is looked for by recording twice.
+
+On the CPU a step is recorded by a dispatch mode (``recording``) and laid out as a list of calls
+(``program``); its random numbers are made outside and read from tensors that stay. On a GPU it is
+captured as a CUDA graph, the random numbers and the step's counter in it.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from rayoff.agents import Agent
+from rayoff.draws import DrawKey, Draws, HeldDraws
+from rayoff.trial.agent_state import agent_state
+from rayoff.trial.program import Memory, Program
+from rayoff.trial.recording import Recording
+from rayoff.trial.sampling import Sampler
+
+Info = dict[str, Tensor]
+
+
+def make_draws(seeds: Tensor, step: Tensor) -> Draws:
+    """Return draws that suit the replay of steps on the device of ``seeds``.
+
+    Args:
+        seeds: seeds of the runs, int64, (K,).
+        step: gradient step, int64, (); advanced in place.
+    """
+    return Draws(seeds, step) if seeds.device.type == "cuda" else HeldDraws(seeds, step, 64)
+
+
+class Step(Protocol):
+    """One kind of step, with or without the actor's; it is told whether its info is read."""
+
+    obstacle: str | None
+
+    def __call__(self, *, read: bool) -> Info:
+        """Take the step on an agent that is due for it, and return its statistics, each (K,)."""
+        ...
+
+
+class EagerStep:
+    """Samples and updates, operation by operation; what a debugger can step through."""
+
+    obstacle: str | None = None
+
+    def __init__(self, agent: Agent, sampler: Sampler, draws: Draws) -> None:
+        self.agent, self.sampler, self.draws = agent, sampler, draws
+
+    def __call__(self, *, read: bool) -> Info:
+        """Take the step."""
+        self.draws.advance()
+        return self.update()
+
+    def update(self) -> Info:
+        """Update the agent on the batch of the draws' step."""
+        return self.agent.update(self.sampler.sample(self.draws))
+
+
+class RecordedStep:
+    """Replays a step that was recorded on the CPU.
+
+    The first step is eager, since optimisers make their state in it; the second and the third
+    are recorded, and compared.
+    """
+
+    def __init__(self, eager: EagerStep, memory: Memory) -> None:
+        self._eager, self._memory = eager, memory
+        self._asked: list[DrawKey] | None = None
+        self._recording: Recording | None = None
+        self._programs: dict[bool, Program] = {}
+        self.obstacle: str | None = None
+
+    def __call__(self, *, read: bool) -> Info:
+        """Take the step, by the fastest way that is ready."""
+        if self._programs:
+            return self._replay(self._programs[read])
+        draws = self._eager.draws
+        if self.obstacle is not None or not isinstance(draws, HeldDraws):
+            return self._eager(read=read)
+        if self._asked is None:
+            info = self._eager(read=read)
+            self._asked = list(draws.asked)
+            return info
+        return self._record(draws, self._asked)
+
+    def _replay(self, program: Program) -> Info:
+        draws = self._eager.draws
+        assert isinstance(draws, HeldDraws)
+        assert self._asked is not None
+        draws.advance()
+        draws.fill(self._asked)
+        program.run()
+        self._eager.agent.num_updates += 1
+        return program.info
+
+    def _record(self, draws: HeldDraws, asked: list[DrawKey]) -> Info:
+        """Take the step and record it; make the programs if it was recorded before."""
+        draws.advance()
+        draws.fill(asked)
+        with Recording() as recording:
+            info = self._eager.update()
+        self.obstacle = recording.obstacle
+        if list(draws.asked) != asked:
+            self.obstacle = "the random numbers asked for do not recur"
+        if self._recording is None:
+            self._recording = recording
+            return info
+        self.obstacle = self.obstacle or recording.difference(self._recording)
+        self._recording = None
+        if self.obstacle is None:
+            operations = recording.operations
+            self._programs = {
+                read: Program(operations, info if read else {}, self._memory)
+                for read in (False, True)
+            }
+        return info
+
+
+class CapturedStep:
+    """Replays a step that was captured as a CUDA graph.
+
+    The first steps are eager, on a stream of their own as capturing asks for; then the step is
+    captured, which runs nothing, and replayed.
+    """
+
+    _NUM_WARMUP = 3
+
+    def __init__(self, eager: EagerStep) -> None:
+        self._eager = eager
+        self._num_taken = 0
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._info: Info = {}
+        self.obstacle: str | None = None
+
+    def __call__(self, *, read: bool) -> Info:
+        """Take the step; the host does not wait for it."""
+        self._num_taken += 1
+        if self._num_taken <= self._NUM_WARMUP:
+            stream = torch.cuda.Stream()
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                info = self._eager(read=read)
+            torch.cuda.current_stream().wait_stream(stream)
+            return info
+        if self._graph is None:
+            self._graph = self._capture()
+        self._graph.replay()
+        self._eager.agent.num_updates += 1
+        return self._info
+
+    def _capture(self) -> torch.cuda.CUDAGraph:
+        graph, num_updates = torch.cuda.CUDAGraph(), self._eager.agent.num_updates
+        with torch.cuda.graph(graph):
+            self._info = self._eager(read=True)
+        self._eager.agent.num_updates = num_updates
+        return graph
+
+
+class Replay:
+    """Takes training steps of an agent, by replay wherever that is possible.
+
+    The agent is live: between two calls of ``advance`` its tensors may be read, and changed in
+    place. Where one was replaced instead, as optimisers do when they load a state, the step is
+    recorded anew.
+
+    Attributes:
+        info: the latest statistics of every name, each (K,).
+    """
+
+    def __init__(
+        self, agent: Agent, sampler: Sampler, draws: Draws, *, eager: bool = False
+    ) -> None:
+        """Prepare; nothing is recorded before the second step of a kind.
+
+        Args:
+            agent: what is trained.
+            sampler: where its batches come from.
+            draws: random numbers, at the last step that was taken; on a CPU only
+                ``HeldDraws`` can be replayed.
+            eager: take every step operation by operation.
+        """
+        self._agent, self._eager, self._always_eager = (
+            agent,
+            EagerStep(agent, sampler, draws),
+            eager,
+        )
+        self._tensors: list[Tensor] = []
+        self._steps: dict[bool, Step] = {}
+        self.info: Info = {}
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why steps are taken eagerly, or None: what in them does not recur."""
+        if self._always_eager:
+            return "eager steps were asked for"
+        return next((step.obstacle for step in self._steps.values() if step.obstacle), None)
+
+    def advance(self, num_steps: int) -> None:
+        """Take gradient steps of every run."""
+        self._forget_if_replaced()
+        period, info = self._agent.actor_period, dict(self.info)
+        for remaining in range(num_steps, 0, -1):
+            moves_actor = (self._agent.num_updates + 1) % period == 0
+            # the last steps are read, with and without the actor's
+            info |= self._steps[moves_actor](read=remaining <= period)
+        self.info = {name: value.clone() for name, value in info.items()}
+
+    def _forget_if_replaced(self) -> None:
+        """Record anew where the agent's tensors are not those that were recorded."""
+        tensors = [t for t in tree_leaves(agent_state(self._agent)) if isinstance(t, Tensor)]
+        known = [tensor.data_ptr() for tensor in self._tensors]
+        if not self._steps or [tensor.data_ptr() for tensor in tensors] != known:
+            memory = Memory()
+            self._steps = {kind: self._make_step(memory) for kind in (False, True)}
+        self._tensors = tensors
+
+    def _make_step(self, memory: Memory) -> Step:
+        if self._always_eager:
+            return self._eager
+        if self._eager.draws.step.device.type == "cuda":
+            return CapturedStep(self._eager)
+        return RecordedStep(self._eager, memory)
