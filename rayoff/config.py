@@ -167,24 +167,25 @@ class StopperConfig:
 
     mode: Literal["stop", "observe", "off"] = "stop"
     """``observe`` trains on and records what ``stop`` would have done."""
-    warmup_steps: int = 5000
-    """No run is stopped before this step [step], unless its numbers are no longer finite. Short
-    studies lower it: a share of the budget would be no warm-up where the budget is short."""
     seem_threshold: float = 0.05
     """Row-normalised SEEM at which a reading is suspicious."""
     num_suspicious: int = 3
     """Suspicious readings in a row that make a run suspect."""
-    suspect_factor: float = 1.0
+    suspect_factor: float = 3.0
     """|Q| over the bound at which a run is suspect, whatever SEEM reads."""
-    confirm_factor: float = 1.0
+    confirm_factor: float = 10.0
     """|Q| over the bound below which a suspect run is never stopped."""
     num_fitted: int = 5
-    """Last readings of |Q| that its growth law is fitted to."""
+    """Readings of |Q| that its growth law is fitted to, at least 3."""
+    fit_fraction: float = 0.1
+    """Share of the budget over which they are spread, in (0, 1); no run is stopped before."""
+    num_confirmed: int = 2
+    """Forecasts in a row, one reading of the fit apart, that must agree on a stop."""
     ceiling_factor: float = 1000.0
     """|Q| over the bound that counts as blown up, and that the forecast is asked about."""
     num_above_ceiling: int = 2
     """Readings in a row above the ceiling that stop a run without a forecast."""
-    horizon_fraction: float = 1.0
+    horizon_fraction: float = 0.75
     """The late end of the forecast's interval must fall within this share of the remaining budget,
     in (0, 1]."""
     diverged_factor: float = 10.0

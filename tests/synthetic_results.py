@@ -96,7 +96,7 @@ def _trial(
         num_steps=NUM_STEPS,
         seeds=tuple(seeds),
     )
-    config = replace(config, stopper=replace(config.stopper, mode=mode, warmup_steps=500))
+    config = replace(config, stopper=replace(config.stopper, mode=mode, confirm_factor=20.0))
     arm = norm if width == 256 else f"{norm}-w{width}"
     trial_id = f"{arm}_{dataset.replace('/', '-')}_{fraction}"
     names = {"trial_id": trial_id, "arm": arm, "dataset": dataset, "fraction": fraction}

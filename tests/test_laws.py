@@ -150,11 +150,17 @@ def test_readings_at_full_width_equal_explicit_jacobians(norm: Norm) -> None:
 
 
 def test_high_seem_under_a_slow_target_stops_no_run() -> None:
-    """In short, and the stopper may act from the first reading on."""
+    """In short, and the stopper may act on a tenth of the bound, at the third reading."""
     config = replace(
         pendulum.make_config(pendulum.SLOW_TARGET, num_steps=500, seeds=(0, 1)),
         seem=SeemConfig(period=100),
-        stopper=StopperConfig(warmup_steps=100),
+        stopper=StopperConfig(
+            suspect_factor=0.1,
+            confirm_factor=0.1,
+            num_fitted=3,
+            fit_fraction=0.01,
+            num_confirmed=1,
+        ),
         batch_size=32,
     )
     rows = pendulum.train(config, pendulum.make_table())

@@ -130,7 +130,7 @@ def test_settings_get_a_column_where_they_vary_or_differ_from_the_default(folder
         "config.agent.tau",
         "config.critic.norm",
         "config.num_steps",
-        "config.stopper.warmup_steps",
+        "config.stopper.confirm_factor",
     }
 
 

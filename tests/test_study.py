@@ -497,13 +497,13 @@ def test_an_axis_of_a_bare_string_is_refused_at_once() -> None:
         (
             {"stopper.confirm_factor": 0.5},
             "The stopper's suspect_factor, confirm_factor, ceiling_factor must rise but got "
-            "1, 0.5, 1000.",
+            "3, 0.5, 1000.",
             "setting stopper.confirm_factor, in trial none-width256_hopper-mixed_1",
         ),
         (
             {"stopper.suspect_factor": 20.0},
             "The stopper's suspect_factor, confirm_factor, ceiling_factor must rise but got "
-            "20, 1, 1000.",
+            "20, 10, 1000.",
             "setting stopper.suspect_factor, in trial none-width256_hopper-mixed_1",
         ),
         (
@@ -691,7 +691,7 @@ def test_what_is_wrong_only_in_the_whole_quotes_the_override_too() -> None:
 
 
 def test_a_setting_of_the_file_that_an_override_leaves_without_effect_is_dropped() -> None:
-    study = make(settings={"stopper.warmup_steps": 500, "agent.tau": 1.0})
+    study = make(settings={"stopper.num_fitted": 6, "agent.tau": 1.0})
     quiet = override(study, ["stopper.mode=off"])
     assert quiet.settings == {"agent.tau": 1.0, "stopper.mode": "off"}
     trials(quiet)

@@ -1,5 +1,7 @@
 """Tests of rayoff.trial on toy dynamics where the plain critic diverges, and on Pendulum."""
 
+import math
+import operator
 import subprocess
 import sys
 from dataclasses import replace
@@ -54,7 +56,7 @@ def make_config(**changes: Any) -> TrialConfig:  # noqa: ANN401 - fields of Tria
         "actor": ActorConfig(width=64),
         "critic": CriticConfig(width=64),
         "seem": SeemConfig(period=20, num_rows=32),
-        "stopper": StopperConfig(warmup_steps=40),
+        "stopper": StopperConfig(),
         "evaluation": EvaluationConfig(period=0),
         "num_steps": 600,
         "batch_size": 64,
@@ -95,13 +97,13 @@ def test_layer_norm_keeps_the_critic_within_its_bound(table: pa.Table) -> None:
     rows = finish(trial)
 
     assert {row["status"] for row in rows} == {"done"}
-    assert max(row["critic/q_abs"] for row in rows if "critic/q_abs" in row) < trial.bound
+    assert max(row["critic/q_abs"] for row in rows if "critic/q_abs" in row) < trial.watch.bound
     assert trial.step == 600
 
 
 def test_observe_trains_on_and_records_what_stop_would_have_done(table: pa.Table) -> None:
     stopped = Trial(make_config(), table)
-    observed = Trial(make_config(stopper=StopperConfig(mode="observe", warmup_steps=40)), table)
+    observed = Trial(make_config(stopper=StopperConfig(mode="observe")), table)
 
     rows_stopped, rows_observed = finish(stopped), finish(observed)
 
@@ -114,8 +116,8 @@ def test_observe_trains_on_and_records_what_stop_would_have_done(table: pa.Table
 
 
 def test_audited_runs_train_on_and_tell_whether_their_stop_was_right(table: pa.Table) -> None:
-    audited = Trial(make_config(stopper=StopperConfig(warmup_steps=40, audit_fraction=1)), table)
-    observed = Trial(make_config(stopper=StopperConfig(mode="observe", warmup_steps=40)), table)
+    audited = Trial(make_config(stopper=StopperConfig(audit_fraction=1)), table)
+    observed = Trial(make_config(stopper=StopperConfig(mode="observe")), table)
 
     rows_audited, rows_observed = finish(audited), finish(observed)
 
@@ -123,24 +125,27 @@ def test_audited_runs_train_on_and_tell_whether_their_stop_was_right(table: pa.T
     assert unclocked(rows_audited) == unclocked(rows_observed)
     last = {row["seed"]: row for row in rows_audited}
     for row in last.values():
-        is_lost = row["critic/q_abs"] > 1000 * audited.bound
+        is_lost = row["critic/q_abs"] > 1000 * audited.watch.bound
         assert row["stopper/right"] == float(is_lost)
         assert row["stop_step"] < 600
 
 
 def test_about_the_share_that_was_asked_for_is_audited(table: pa.Table) -> None:
-    stopper = StopperConfig(warmup_steps=40, audit_fraction=0.3)
+    stopper = StopperConfig(audit_fraction=0.3)
     config = make_config(seeds=tuple(range(40)), num_steps=20, stopper=stopper)
-    alone = [Trial(replace(config, seeds=(seed,)), table)._audited == [True] for seed in range(40)]
-    assert Trial(config, table)._audited == alone
+    alone = [
+        Trial(replace(config, seeds=(seed,)), table).watch._audited == [True] for seed in range(40)
+    ]
+    assert Trial(config, table).watch._audited == alone
     assert 4 <= sum(alone) <= 20  # 12 expected, three standard deviations: 8.7
+    fewer = Trial(replace(config, stopper=replace(stopper, audit_fraction=0.1)), table)
+    assert all(map(operator.ge, alone, fewer.watch._audited))
 
 
 def test_a_run_that_was_wrongly_given_up_counts_as_done(table: pa.Table) -> None:
     """An eager rule takes the first growth of a sound critic for its ruin."""
     eager = StopperConfig(
         mode="observe",
-        warmup_steps=0,
         suspect_factor=1e-3,
         confirm_factor=1e-3,
         diverged_factor=1.0,
@@ -179,6 +184,38 @@ def test_interrupted_and_resumed_equals_undisturbed(
 
     assert second.step == first.step - 20 == 60
     assert unclocked(finish(second)) == unclocked(undisturbed)
+
+
+def test_a_resume_in_the_midst_of_a_suspicion_changes_no_verdict(
+    table: pa.Table, tmp_path: Path
+) -> None:
+    config = make_config(stopper=StopperConfig(audit_fraction=0.5), seeds=(0, 1, 2))
+    undisturbed = finish(Trial(config, table))
+    suspected = min(row["stopper/suspected_step"] or math.inf for row in undisturbed)
+    stopped = min(row["stop_step"] or math.inf for row in undisturbed)
+    assert suspected < stopped < math.inf
+    trial = Trial(config, table)
+    for moment in (suspected + 1, stopped):
+        while trial.step < moment:
+            trial.advance()
+        trial.save(tmp_path / str(moment))
+        trial = Trial(config, table)
+        trial.load(tmp_path / str(moment))
+    assert unclocked(finish(trial)) == unclocked(undisturbed)
+
+
+def test_a_suspect_run_is_judged_alike_alone_and_beside_others(table: pa.Table) -> None:
+    """Others must neither hurry nor delay its probes."""
+    config = make_config(stopper=StopperConfig(mode="observe"), seeds=(0, 1, 2, 3))
+    stacked = finish(Trial(config, table))
+    judged = ("step", "status", "stop_step", "stopper/suspected_step", "stopper/right")
+    for seed in config.seeds:
+        alone = finish(Trial(replace(config, seeds=(seed,)), table))
+        ours = [row for row in stacked if row["seed"] == seed]
+        assert [[row[n] for n in judged] for row in ours] == [
+            [row[n] for n in judged] for row in alone
+        ]
+        assert ours[-1]["stop_step"] is not None
 
 
 def test_a_stopped_run_stays_stopped_after_a_restore(table: pa.Table, tmp_path: Path) -> None:
@@ -252,11 +289,11 @@ def test_without_evaluation_training_goes_on_and_the_rows_say_why(
 def test_a_run_that_ends_far_above_its_bound_has_diverged_though_nothing_stopped_it(
     table: pa.Table,
 ) -> None:
-    stopper = StopperConfig(warmup_steps=300)
+    stopper = StopperConfig(horizon_fraction=1e-9, num_above_ceiling=1000)
     trial = Trial(make_config(seeds=(0,), stopper=stopper, num_steps=300), table)
     rows = finish(trial)
     assert trial.step == 300
-    assert rows[-1]["critic/q_abs"] > 10 * trial.bound
+    assert rows[-1]["critic/q_abs"] > 10 * trial.watch.bound
     assert {(row["status"], row["stop_step"]) for row in rows} == {("diverged", None)}
     assert "at the last probe, step 300" in rows[0]["reason"]
 
@@ -270,8 +307,8 @@ def test_suspicion_raises_the_probing_rate(table: pa.Table) -> None:
 
 
 def test_growth_is_the_slope_of_log_q_against_log_step(table: pa.Table) -> None:
-    config = make_config(seeds=(0,), stopper=StopperConfig(mode="observe"), num_steps=200)
-    rows = finish(Trial(config, table))
+    stopper = StopperConfig(mode="observe", probe_speedup=1)
+    rows = finish(Trial(make_config(seeds=(0,), stopper=stopper, num_steps=200), table))
     window = rows[-StopperConfig().num_fitted :]
     steps, sizes = ([row[name] for row in window] for name in ("step", "critic/q_abs"))
     slope = np.polyfit(np.log(steps), np.log(sizes), 1)[0]

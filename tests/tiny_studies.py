@@ -63,7 +63,6 @@ def make_study(source: str, **changes: Any) -> Study:  # noqa: ANN401 - fields o
         "actor.width": 32,
         "seem.period": 20,
         "seem.num_rows": 32,
-        "stopper.warmup_steps": 40,
         "stopper.suspect_factor": 0.1,
         "stopper.confirm_factor": 0.2,
         "stopper.diverged_factor": 0.2,

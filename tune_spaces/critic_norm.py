@@ -24,8 +24,7 @@ def study() -> Study:
         settings={
             "agent.tau": 1.0,
             "num_steps": 4_000,
-            "seem.period": 200,
-            "stopper.warmup_steps": 500,
+            "seem.period": 100,
             "evaluation.period": 2_000,
         },
     )

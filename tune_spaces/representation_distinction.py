@@ -25,6 +25,5 @@ def study() -> Study:
             "data.fraction": 0.1,
             "num_steps": 20_000,
             "seem.period": 500,
-            "stopper.warmup_steps": 1_000,
         },
     )

@@ -35,7 +35,7 @@ def smallest_bound() -> float:
     config = pendulum.make_config(pendulum.SLOW_TARGET, num_steps=1, seeds=(0,))
     signs = (1.0, -1.0)
     trials = [Trial(replace(config, data=DataConfig(reward_scale=s)), table) for s in signs]
-    return min(trial.bound for trial in trials)
+    return min(trial.watch.bound for trial in trials)
 
 
 def examine() -> Finding:
@@ -52,7 +52,7 @@ def examine() -> Finding:
                 "diverging critic, rewards of 1: stopped [step]",
                 "in the budget",
                 float("nan") if expected.stop_step is None else expected.stop_step,
-                low=StopperConfig().warmup_steps,
+                low=PERIOD,
                 high=growth.steps[-1],
             ),
             check(

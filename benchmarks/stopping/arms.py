@@ -147,7 +147,7 @@ def make_trial(choice: dict[str, Any]) -> TrialConfig:
         seeds=SEEDS,
         num_steps=choice.pop("num_steps"),
         seem=SeemConfig(period=PERIOD),
-        stopper=StopperConfig(mode="observe", warmup_steps=0, probe_speedup=1),
+        stopper=StopperConfig(mode="observe", probe_speedup=1),
         evaluation=EvaluationConfig(period=500, num_episodes=2),
     )
     for name, value in choice.items():

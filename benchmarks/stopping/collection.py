@@ -72,12 +72,12 @@ def collect_trial(config: TrialConfig) -> Iterator[Record]:
     """Yield a record per run and reading of a trial on a dataset."""
     trial = Trial(config, _load(config.data.source))
     assert isinstance(config.agent, TD3Config)
-    described = _describe(config, trial.bound)
+    described = _describe(config, trial.watch.bound)
     while not trial.done:
         rows = trial.advance()
         if "critic/q_abs" not in rows[0]:
             continue
-        critic, probe = trial.agent.critic, trial.probe
+        critic, probe = trial.agent.critic, trial.watch.probe
         assert critic is not None
         with torch.no_grad():
             next_actions = trial.agent.actor(probe.next_observations)

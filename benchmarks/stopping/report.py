@@ -14,7 +14,7 @@ from stopping.judgement import Outcome, held_apart, judge
 from stopping.rules import OWN, Rule, Stops, list_rules, monitor_rule
 from stopping.runs import Run
 
-DEFAULTS = StopperConfig(warmup_steps=0)
+DEFAULTS = StopperConfig()
 
 
 class Candidates(NamedTuple):

@@ -56,8 +56,8 @@ def list_rules() -> list[Rule]:
         Rule("|Q| over 1000 bounds (authors)", {}, _excess_above(1000, 1)),
         Rule("not finite", {}, _not_finite),
         *(
-            monitor_rule(confirm_factor=c, num_fitted=n, horizon_fraction=h)
-            for c, n, h in product((0.3, 1.0, 3.0, 10.0), (4, 5, 6), (0.5, 0.75, 1.0))
+            monitor_rule(confirm_factor=c, fit_fraction=f, num_confirmed=m, horizon_fraction=h)
+            for c, f, m, h in product((1.0, 3.0, 10.0), (0.05, 0.1), (1, 2), (0.5, 0.75, 1.0))
         ),
         *(Rule("median of scores", {"grace": g}, _median(g)) for g in (0.25, 0.5)),
         *(
@@ -68,9 +68,9 @@ def list_rules() -> list[Rule]:
 
 
 def monitor_rule(**thresholds: Any) -> Rule:  # noqa: ANN401 - fields of StopperConfig
-    """Return rayoff's own rule, at its defaults but for these fields and without warm-up."""
+    """Return rayoff's own rule, at its defaults but for these fields."""
     factor = min(StopperConfig().suspect_factor, thresholds.get("confirm_factor", math.inf))
-    config = StopperConfig(warmup_steps=0, suspect_factor=factor)
+    config = StopperConfig(suspect_factor=factor)
     config = dataclasses.replace(config, **thresholds)
     return Rule(OWN, thresholds, lambda runs: np.array([_monitored(run, config) for run in runs]))
 

@@ -1,10 +1,11 @@
 """The stopping rule: when a run's critic counts as lost, from its reported metrics alone.
 
-A run is *suspect* when SEEM is high at several readings in a row, or when |Q| nears what the
-rewards allow. It is *lost* when, besides, |Q| is above a share of that bound and its growth law
-passes the ceiling well within the budget, even at the late end of the forecast's interval; or
-when it is above the ceiling already; or when a number is no longer finite. SEEM alone never
-stops a run: it was high for thousands of steps in runs that stayed bounded.
+A run is *suspect* when SEEM is high at several readings in a row, or when |Q| exceeds what the
+rewards allow by a factor: it is then probed more often. It is *lost* when |Q| is far above that
+bound and its growth law passes the ceiling well within the budget, even at the late end of the
+forecast's interval, twice in a row; or when |Q| is above the ceiling already; or when a number
+is no longer finite. SEEM alone never stops a run, and none is needed for a stop: it was high for
+thousands of steps in runs that stayed bounded, and low in some that were lost. It tells why.
 
 Source:
     Bound and ceiling: QLIMIT in the code of Yue et al. 2023, arXiv 2310.04411, with |r| for r.
@@ -13,11 +14,11 @@ Source:
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from rayoff.config import StopperConfig
-from rayoff.divergence.readings import Reading, Readings
+from rayoff.divergence.readings import Reading, Readings, Window
 from rayoff.divergence.rule import check_stopper
 from rayoff.forecast import Forecast, Law, forecast, growth_exponent
 
@@ -91,23 +92,22 @@ class RunMonitor:
         self.num_steps = num_steps
         self.law: Law = law
         self.num_layers = num_layers
-        self._readings = Readings(config, period)
+        self._readings = Readings(config, num_steps, period)
         self._is_finite = True  # the last probe
         self._verdict = Verdict()
 
     def observe(self, step: int, metrics: Mapping[str, float]) -> Verdict:
         """Take in the metrics of one probe, and judge the run.
 
-        A step that was seen before replaces what followed it: so a restored trial is judged as
-        if it had never been interrupted, and the same call twice changes nothing.
-
         Args:
             step: gradient steps taken [step].
             metrics: ``critic/q_abs``, mean |Q| on the probe rows; optionally ``critic/q_max``
                 and ``critic/loss``, asked only whether they are finite, and
                 ``seem/row_normalized``, of which nan is no suspicion.
+
+        Raises:
+            ValueError: the step is not above that of the last probe.
         """
-        self._forget_from(step)
         if self.config.mode == "off":
             return self._verdict
         lost = [what for name, what in _MUST_BE_FINITE.items() if not _is_finite(metrics, name)]
@@ -119,7 +119,7 @@ class RunMonitor:
         last = self._readings.take(step, metrics)
         if self._verdict.stop:  # it stands; the readings go on, for the growth
             return self._verdict
-        if step < self.config.warmup_steps or not self._is_suspect(last):
+        if not self._is_suspect(last):
             self._verdict = Verdict(suspected_step=self._verdict.suspected_step)
             return self._verdict
         growth = self._growth()
@@ -169,16 +169,6 @@ class RunMonitor:
         self._is_finite = state["is_finite"]
         self._verdict = Verdict(**state["verdict"])
 
-    def _forget_from(self, step: int) -> None:
-        """Drop what was seen and found at ``step`` and later."""
-        self._readings.forget_from(step)
-        found = self._verdict
-        if found.stop_step is not None and found.stop_step >= step:
-            found = replace(found, stop=False, stop_step=None, reason=None)
-        if found.suspected_step is not None and found.suspected_step >= step:
-            found = replace(found, suspected_step=None)
-        self._verdict = found
-
     @property
     def _ceiling(self) -> float:
         return self.config.ceiling_factor * self.q_bound
@@ -192,8 +182,19 @@ class RunMonitor:
         window = self._readings.window()
         if window is None:
             return None
-        ahead = forecast(self.law, *window, self._ceiling, self.num_layers)
-        return _Growth(ahead, growth_exponent(*window))
+        return _Growth(self._ahead(window), growth_exponent(*window))
+
+    def _ahead(self, window: Window) -> Forecast:
+        return forecast(self.law, *window, self._ceiling, self.num_layers)
+
+    def _foresees_loss(self, age: int) -> bool:
+        """Whether |Q| was far out, and would have passed the ceiling in time, ``age`` ago."""
+        config, window = self.config, self._readings.window(age)
+        if window is None or window.q_abs[-1] <= config.confirm_factor * self.q_bound:
+            return False
+        now = window.steps[-1]
+        horizon = now + config.horizon_fraction * (self.num_steps - now)
+        return self._ahead(window).high <= horizon
 
     def _above_ceiling(self, last: Reading) -> str | None:
         """Return the reason if |Q| has stayed above the ceiling."""
@@ -208,9 +209,7 @@ class RunMonitor:
     def _confirmed(self, last: Reading, growth: _Growth | None) -> str | None:
         """Return the reason if a suspect run's |Q| will pass the ceiling soon."""
         config = self.config
-        horizon = last.step + config.horizon_fraction * (self.num_steps - last.step)
-        is_small = last.q_abs <= config.confirm_factor * self.q_bound
-        if growth is None or is_small or growth.ahead.high > horizon:
+        if growth is None or not all(map(self._foresees_loss, range(config.num_confirmed))):
             return None
         q = f"|Q| {_short(last.q_abs)}"
         cause = f"{q}, {_short(last.q_abs / self.q_bound)} times the bound {_short(self.q_bound)},"

@@ -1,15 +1,12 @@
 """What the probes told of one run, as far back as the rule looks."""
 
 import math
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any, NamedTuple
 
 from rayoff.config import StopperConfig
-
-_MIN_KEPT = 64
-"""Readings that are kept at least: those before the checkpoint that a trial is restored from."""
+from rayoff.divergence.rule import spacing
 
 
 class Reading(NamedTuple):
@@ -23,18 +20,28 @@ class Reading(NamedTuple):
     """Row-normalised SEEM; None where it was not read, or not finite."""
 
 
+class Window(NamedTuple):
+    """Readings at equal distances, which a growth law is fitted to."""
+
+    steps: list[int]
+    """[step], rising."""
+    q_abs: list[float]
+    """|Q| at these steps, above zero."""
+
+
 class Readings:
     """The last readings of a run, in the order of their steps.
 
     Args:
         config: the rule's thresholds.
+        num_steps: budget of the run [step].
         period: steps between probes while nothing is suspect [step].
     """
 
-    def __init__(self, config: StopperConfig, period: int) -> None:
-        self._config, self._period = config, period
-        longest = max(config.num_suspicious, config.num_above_ceiling)
-        self._num_kept = max(longest, config.num_fitted * config.probe_speedup, _MIN_KEPT)
+    def __init__(self, config: StopperConfig, num_steps: int, period: int) -> None:
+        self._config = config
+        self._spacing = spacing(config, num_steps, period)
+        self._min_kept = max(config.num_suspicious, config.num_above_ceiling)
         self._readings: list[Reading] = []
 
     @property
@@ -43,35 +50,49 @@ class Readings:
         return self._readings[-1] if self._readings else None
 
     def take(self, step: int, metrics: Mapping[str, float]) -> Reading:
-        """Keep what the rule needs of a probe, and return it."""
+        """Keep what the rule needs of a probe, and return it.
+
+        Raises:
+            ValueError: the step is not above that of the last reading.
+        """
+        if self._readings and step <= self._readings[-1].step:
+            last = self._readings[-1].step
+            raise ValueError(f"Steps must rise above the last, {last}, but got {step}.")
         seem = metrics.get("seem/row_normalized", math.nan)
         known = seem if math.isfinite(seem) else None
         reading = Reading(step, abs(metrics["critic/q_abs"]), known)
-        self._readings = [*self._readings, reading][-self._num_kept :]
+        self._readings.append(reading)
+        oldest = step - (self._config.num_fitted + self._config.num_confirmed) * self._spacing
+        while len(self._readings) > self._min_kept and self._readings[0].step < oldest:
+            del self._readings[0]
         return reading
 
-    def forget_from(self, step: int) -> None:
-        """Drop the readings at ``step`` and later."""
-        self._readings = [reading for reading in self._readings if reading.step < step]
+    def window(self, age: int = 0) -> Window | None:
+        """Return the readings that a growth law is fitted to, evenly spread.
 
-    def window(self) -> tuple[list[int], list[float]] | None:
-        """Return steps and |Q| that a growth law is fitted to.
+        They span a share of the budget, however often the run was probed: a line through a
+        shorter stretch would be extrapolated further than such lines were tested, and the
+        errors of readings that lie closer are not independent.
 
-        They span ``num_fitted`` probes at their normal period, also where a suspect run was
-        probed more often: a line through a shorter stretch would say less of the future.
+        Args:
+            age: how many distances between readings ago the window ended.
 
         Returns:
             None where the run was not watched that long, or |Q| was zero.
         """
         if not self._readings:
             return None
-        num_fitted = self._config.num_fitted
-        begin = self._readings[-1].step - (num_fitted - 1) * self._period
-        first = bisect_right([reading.step for reading in self._readings], begin) - 1
-        window = self._readings[first:]
-        if first < 0 or len(window) < num_fitted or min(r.q_abs for r in window) <= 0:
+        end = self._readings[-1].step - age * self._spacing
+        chosen: list[Reading] = []
+        for index in reversed(range(self._config.num_fitted)):
+            due = end - index * self._spacing
+            nearest = min(self._readings, key=lambda reading: abs(reading.step - due))
+            if abs(nearest.step - due) > self._spacing / 2 or nearest in chosen:
+                return None
+            chosen.append(nearest)
+        if min(reading.q_abs for reading in chosen) <= 0:
             return None
-        return [reading.step for reading in window], [reading.q_abs for reading in window]
+        return Window([reading.step for reading in chosen], [reading.q_abs for reading in chosen])
 
     def num_suspicious(self) -> int:
         """Return the number of readings in a row, up to the last, at which SEEM was high."""

@@ -26,16 +26,33 @@ def q_bound(max_abs_reward: float, discount: float) -> float:
     return (max_abs_reward or 1.0) / (1 - discount)
 
 
+def spacing(config: StopperConfig, num_steps: int, period: int) -> float:
+    """Return the distance between the readings that a growth law is fitted to [step].
+
+    Args:
+        config: the rule's thresholds.
+        num_steps: budget of the run [step].
+        period: steps between probes while nothing is suspect [step].
+    """
+    return max(period, config.fit_fraction * num_steps / (config.num_fitted - 1))
+
+
+def earliest_stop(config: StopperConfig, num_steps: int, period: int) -> float:
+    """Return the step before which no forecast can stop a run [step]; as ``spacing``."""
+    num_distances = config.num_fitted + config.num_confirmed - 2
+    return period + num_distances * spacing(config, num_steps, period)
+
+
 def check_stopper(config: StopperConfig) -> None:
     """Refuse a configuration by which the rule could not work.
 
     Raises:
         StudyError: a field is out of its range, or the factors are not in order.
     """
-    for name in ("num_suspicious", "num_above_ceiling", "probe_speedup"):
+    for name in ("num_suspicious", "num_confirmed", "num_above_ceiling", "probe_speedup"):
         _require(getattr(config, name) >= 1, config, name, "at least 1")
     _require(config.num_fitted >= 3, config, "num_fitted", "at least 3, to fit a line through")
-    _require(config.warmup_steps >= 0, config, "warmup_steps", "at least 0")
+    _require(0 < config.fit_fraction < 1, config, "fit_fraction", "in (0, 1)")
     _require(config.seem_threshold > 0, config, "seem_threshold", "above 0")
     _require(config.diverged_factor > 0, config, "diverged_factor", "above 0")
     _require(config.suspect_factor > 0, config, "suspect_factor", "above 0")

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from rayoff.config import TrialConfig
 from rayoff.data import check_source, list_datasets, load_table, read_metadata
+from rayoff.divergence import earliest_stop
 from rayoff.errors import DatasetError
 from rayoff.evaluation import check_environment
 from rayoff.search.resources import Resources
@@ -87,12 +89,8 @@ def warnings(study: Study, planned: Sequence[PlannedTrial]) -> list[str]:
         DatasetError: a fraction leaves less than a batch of data that is on this machine.
     """
     found = [text for source in study.datasets for text in _dataset_warnings(source, planned)]
-    stopper, num_steps = planned[0].config.stopper, planned[0].config.num_steps
-    if stopper.mode != "off" and stopper.warmup_steps >= num_steps:
-        found.append(
-            f"stopper.warmup_steps is {stopper.warmup_steps:,} of {num_steps:,} steps: no run can "
-            "be stopped; lower it to about an eighth of num_steps"
-        )
+    if too_late := _stopper_warning(planned[0].config):
+        found.append(too_late)
     num_seeds = len(study.seeds)
     if num_seeds < _BOOTSTRAP_SEEDS:
         found.append(
@@ -156,6 +154,20 @@ def _cost_lines(
         share += f" and {resources.gpu_per_trial:g} GPU"
         total += f", {gpu_seconds / 3600:.1f} GPU-h"
     return [f"  cost   {per_trial} / {total} at {share} per trial"]
+
+
+def _stopper_warning(config: TrialConfig) -> str | None:
+    """Return that probes are too rare for a forecast, None if they are not."""
+    stopper, num_steps, period = config.stopper, config.num_steps, config.seem.period
+    if stopper.mode == "off" or not period or not hasattr(config.agent, "discount"):
+        return None
+    first = earliest_stop(stopper, num_steps, period)
+    if first < num_steps:
+        return None
+    return (
+        f"seem.period is {period:,} of {num_steps:,} steps: no run can be stopped by a forecast "
+        f"before step {first:,.0f}; lower it to num_steps / 40 = {max(1, num_steps // 40):,}"
+    )
 
 
 def _dataset_warnings(source: str, planned: Sequence[PlannedTrial]) -> Iterable[str]:

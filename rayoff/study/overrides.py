@@ -12,8 +12,7 @@ from rayoff.study.values import parse_value
 _SMOKE_SETTINGS: dict[str, Scalar] = {
     "num_steps": 200,
     FRACTION: 1.0,
-    "seem.period": 50,
-    "stopper.warmup_steps": 0,
+    "seem.period": 25,
     "evaluation.period": 200,
     "evaluation.num_episodes": 1,
 }

@@ -8,7 +8,6 @@ Shapes: K runs, E episodes, S observation, A action.
 
 import dataclasses
 import json
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -20,19 +19,17 @@ from torch import Tensor
 
 from rayoff.agents import make_agent
 from rayoff.checkpoint import flatten_state, load_checkpoint, save_checkpoint, unflatten_state
-from rayoff.config import TD3Config, TrialConfig
+from rayoff.config import TrialConfig
 from rayoff.data import prepare, score
-from rayoff.divergence import RunMonitor, q_bound
 from rayoff.draws import Draws
 from rayoff.errors import CheckpointError, DatasetError, StudyError
 from rayoff.evaluation import Evaluator
-from rayoff.forecast import choose_law
 from rayoff.networks import enable_fast_products, keep_freed_memory
 from rayoff.trial.agent_state import agent_state, load_agent_state
 from rayoff.trial.evaluating import make_evaluator
-from rayoff.trial.probing import Probe
 from rayoff.trial.replay import Replay, make_draws
 from rayoff.trial.sampling import Sampler
+from rayoff.trial.watching import Watch, next_multiple
 
 Row = dict[str, Any]
 """One run at one step: seed, step, seconds, status, reason, stop_step, evaluated, eval_skipped,
@@ -47,8 +44,7 @@ class Trial:
         facts: what the trial learns from.
         normalizer: how the agent sees observations.
         agent: what is trained.
-        probe: the rows on which its critic is read.
-        bound: largest |Q| that the rewards allow [reward].
+        watch: the probe, and what is made of its readings.
     """
 
     def __init__(
@@ -79,56 +75,21 @@ class Trial:
         self._draws = make_draws(seeds, start.clone())
         sampler = Sampler(prepared.transitions, config.batch_size)
         self._replay = Replay(self.agent, sampler, self._draws, eager=eager)
-        self.probe = Probe(prepared.transitions, config.seem, len(seeds), self._discount)
-        self.bound = q_bound(self.facts.reward_max_abs, self._discount)
-        self._monitors = [self._make_monitor() for _ in config.seeds]
-        self._audited = self._draw_audited(Draws(seeds, start))
+        self.watch = Watch(config, self.facts, prepared.transitions)
         self._evaluator, self.eval_skipped = self._make_evaluator()
         self.step = 0
         self._history: list[Row] = []
         self._seconds = {"train": 0.0, "probe": 0.0, "evaluation": 0.0}
 
     @property
-    def _discount(self) -> float:
-        """gamma, or 0 for an agent that bootstraps nothing."""
-        return self.config.agent.discount if isinstance(self.config.agent, TD3Config) else 0.0
-
-    @property
     def num_training(self) -> int:
         """Runs that have not been stopped."""
-        return sum(not self._stopped(run) for run in range(len(self._monitors)))
+        return len(self.watch.training())
 
     @property
     def done(self) -> bool:
         """Whether the budget is used or no run is left to train."""
         return self.step >= self.config.num_steps or self.num_training == 0
-
-    def _stopped(self, run: int) -> bool:
-        """Whether the stopper has ended a run."""
-        acts = self.config.stopper.mode == "stop" and not self._audited[run]
-        return acts and self._monitors[run].verdict.stop
-
-    def _draw_audited(self, draws: Draws) -> list[bool]:
-        """Return which runs would train on after a stop, (K,); the same alone and stacked."""
-        arm = json.dumps(self._config_as_json() | {"seeds": []}, sort_keys=True)
-        drawn = draws.uniform(f"audit/{arm}", ())
-        return (drawn < self.config.stopper.audit_fraction).tolist()
-
-    def _make_monitor(self) -> RunMonitor:
-        agent = self.config.agent
-        optimizer, tau = "adam", 1.0
-        if isinstance(agent, TD3Config):
-            # CrossQ's joint pass bootstraps from the online critic: no target lags
-            joint = self.config.critic.norm == "batch_joint"
-            optimizer, tau = agent.optimizer, 1.0 if joint else agent.tau
-        return RunMonitor(
-            self.config.stopper,
-            q_bound=self.bound,
-            num_steps=self.config.num_steps,
-            law=choose_law(optimizer, tau),
-            num_layers=self.config.critic.depth + 1,
-            period=max(1, self.config.seem.period),  # 0 never probes: nothing is observed
-        )
 
     def _make_evaluator(self) -> tuple[Evaluator | None, str | None]:
         """Return the evaluator, or None and why there is none."""
@@ -140,9 +101,9 @@ class Trial:
             return None, str(error)
 
     def advance(self) -> list[Row]:
-        """Train on to the next report, and return its rows, one for each run still training.
+        """Train on to the next report, and return its rows, one for each run that it is about.
 
-        A report is due at each probe, each evaluation and at the end of the budget.
+        A report is due at each run's probes, at each evaluation and at the end of the budget.
 
         Raises:
             ValueError: the trial is done.
@@ -155,9 +116,14 @@ class Trial:
         self.step = target
         metrics = {name: value.tolist() for name, value in self._replay.info.items()}
         self._seconds["train"] += time.perf_counter() - started
-        training = [run for run in range(len(self._monitors)) if not self._stopped(run)]
-        metrics |= self._read_probe() | self._evaluate()
-        rows = [self._make_row(run, metrics) for run in training]
+        training = self.watch.training()
+        readings = self._read_probe()
+        evaluated = self._evaluate()
+        rows = [
+            self._make_row(run, metrics | evaluated, readings.get(run, {}))
+            for run in training
+            if evaluated or run in readings or self.step >= self.config.num_steps
+        ]
         self._history += rows
         return self._with_verdicts(rows)
 
@@ -165,37 +131,24 @@ class Trial:
         """Return the step of the next report."""
         due = [self.config.num_steps]
         if self._evaluator is not None:
-            due.append(_next_multiple(self.step, self.config.evaluation.period))
-        if self.config.seem.period and self.agent.critic is not None:
-            due.append(_next_multiple(self.step, self._probe_period()))
+            due.append(next_multiple(self.step, self.config.evaluation.period))
+        if self._is_watched:
+            due.append(self.watch.next_reading(self.step))
         return min(due)
 
-    def _probe_period(self) -> int:
-        """Return the steps between probes: fewer while a run is suspect and still trains."""
-        period, stopper = self.config.seem.period, self.config.stopper
-        suspect = any(
-            monitor.verdict.suspect and not monitor.verdict.stop for monitor in self._monitors
-        )
-        return max(1, period // stopper.probe_speedup) if suspect else period
+    @property
+    def _is_watched(self) -> bool:
+        return bool(self.config.seem.period) and self.agent.critic is not None
 
-    def _read_probe(self) -> dict[str, list[Any]]:
-        """Return the probe's readings where one is due, by name, one value a run."""
-        if self.agent.critic is None or not self.config.seem.period:
-            return {}
-        if self.step % self._probe_period() and self.step < self.config.num_steps:
+    def _read_probe(self) -> dict[int, dict[str, Any]]:
+        """Return the readings of the runs whose probe is due, by run and metric."""
+        if not self._is_watched:
             return {}
         started = time.perf_counter()
-        tensors = self.probe.read(self.agent)
         losses = {"critic/loss": self._replay.info["critic/loss"].tolist()}
-        reading: dict[str, list[Any]] = {name: value.tolist() for name, value in tensors.items()}
+        readings = self.watch.read(self.step, self.agent, losses)
         self._seconds["probe"] += time.perf_counter() - started
-        if self.config.stopper.mode != "off":
-            for run, monitor in enumerate(self._monitors):
-                if not self._stopped(run):
-                    values = {name: value[run] for name, value in (reading | losses).items()}
-                    monitor.observe(self.step, values)
-        reading["critic/q_growth"] = [monitor.growth for monitor in self._monitors]
-        return reading | {"critic/q_bound": [self.bound] * len(self._monitors)}
+        return readings
 
     def _evaluate(self) -> dict[str, list[float]]:
         """Return the mean returns and scores where an evaluation is due."""
@@ -217,8 +170,8 @@ class Trial:
         normalized = self.normalizer.apply(observations.to(self.device))
         return self.agent.act(normalized)
 
-    def _make_row(self, run: int, metrics: dict[str, list[Any]]) -> Row:
-        """Return the row of one run from metrics of all."""
+    def _make_row(self, run: int, metrics: dict[str, list[Any]], reading: dict[str, Any]) -> Row:
+        """Return the row of one run from metrics of all and what its probe told."""
         elapsed = self._seconds
         seconds = {f"time/{name}_seconds": value for name, value in elapsed.items()}
         return {
@@ -228,6 +181,7 @@ class Trial:
             "evaluated": "eval/return" in metrics,
             "eval_skipped": self.eval_skipped,
             **{name: values[run] for name, values in metrics.items()},
+            **reading,
             **seconds,
             "time/steps_per_second": self.step / max(elapsed["train"], 1e-9),
         }
@@ -239,33 +193,12 @@ class Trial:
 
     def _with_verdicts(self, rows: list[Row]) -> list[Row]:
         """Return the rows with what is now known of their runs."""
-        verdicts = {seed: self._verdict(run) for run, seed in enumerate(self.config.seeds)}
-        return [row | verdicts[row["seed"]] for row in rows]
-
-    def _verdict(self, run: int) -> Row:
-        """Return status, reason and stop step of a run, when it came under suspicion, and so on.
-
-        What trained to its end is judged by its end: a run that was never stopped has diverged
-        all the same if its |Q| ends far out, and one that was only observed or audited has not
-        if its |Q| has come back; ``stopper/right`` tells whether its stop would have been.
-        """
-        monitor, verdict = self._monitors[run], self._monitors[run].verdict
         finished = self.step >= self.config.num_steps
-        reason = verdict.reason
-        was_right = None
-        if finished and not self._stopped(run):
-            reason = monitor.excess and (verdict.reason or monitor.excess)
-            was_right = float(monitor.is_above_ceiling) if verdict.stop else None
-        return {
-            "status": "diverged" if reason else "done" if finished else "training",
-            "reason": reason,
-            "stop_step": verdict.stop_step,
-            "stopper/suspected_step": verdict.suspected_step,
-            "stopper/forecast_step": verdict.forecast_step,
-            "stopper/forecast_low": verdict.forecast_low,
-            "stopper/forecast_high": verdict.forecast_high,
-            "stopper/right": was_right,
+        verdicts = {
+            seed: self.watch.verdict(run, finished=finished)
+            for run, seed in enumerate(self.config.seeds)
         }
+        return [row | verdicts[row["seed"]] for row in rows]
 
     def save(self, folder: Path) -> None:
         """Write everything that the trial needs to go on into ``folder``."""
@@ -276,7 +209,7 @@ class Trial:
             "step": self.step,
             "rows": self._history,
             "seconds": self._seconds,
-            "monitors": [monitor.state_dict() for monitor in self._monitors],
+            "monitors": self.watch.state_dicts(),
         }
         save_checkpoint(folder, tensors, state)
 
@@ -299,10 +232,4 @@ class Trial:
         load_agent_state(self.agent, unflatten_state(tensors, state["agent"]))
         self.step, self._history, self._seconds = state["step"], state["rows"], state["seconds"]
         self._draws.seek(self.step)
-        for monitor, saved in zip(self._monitors, state["monitors"], strict=True):
-            monitor.load_state_dict(saved)
-
-
-def _next_multiple(step: int, period: int) -> int:
-    """Return the smallest multiple of ``period`` above ``step``."""
-    return (math.floor(step / period) + 1) * period
+        self.watch.load_state_dicts(state["monitors"])
