@@ -80,7 +80,7 @@ class TD3:
     def actor_loss(self, batch: Batch) -> Loss:
         """Return each run's negative Q over mean |Q| (K,); only the first critic is asked."""
         actions = self.actor(batch.observations, "train", batch.draws)  # (K, B, A)
-        q = self._first_critic(batch.observations, actions)[:, 0]  # (K, B)
+        q = self._first_critic(batch.observations, actions).squeeze(1)  # (K, B)
         q_loss = -q.mean(1) / q.abs().mean(1).detach()
         loss = self.config.q_weight * q_loss
         bc_distance = (actions - batch.actions).square().mean((1, 2))

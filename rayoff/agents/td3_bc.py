@@ -79,7 +79,7 @@ class TD3BC:
     def actor_loss(self, batch: Batch) -> Loss:
         """Return cloning error minus Q term of each run (K,); only the first critic is asked."""
         actions = self.actor(batch.observations, "train", batch.draws)  # (K, B, A)
-        q = self._first_critic(batch.observations, actions)[:, 0]  # (K, B)
+        q = self._first_critic(batch.observations, actions).squeeze(1)  # (K, B)
         q_loss = -q.mean(1) / q.abs().mean(1).detach()
         bc_distance = (actions - batch.actions).square().mean((1, 2))  # ReBRAC sums over A
         loss = self.config.q_weight * q_loss + self.config.bc_weight * bc_distance

@@ -25,10 +25,11 @@ def make_optimizer(
 class _Adam(torch.optim.Adam):
     """torch's fused Adam, which looks its tensors up once instead of at every step.
 
-    The state is torch's own; a plain ``step`` works too, and gives the same bits.
+    The state is torch's own, but that the parameters' counts of steps are views of one tensor,
+    which advances at once; a plain ``step`` works too, and gives the same bits.
     """
 
-    _looked_up: tuple[list[Tensor], list[Tensor], list[Tensor]] | None = None
+    _looked_up: tuple[list[Tensor], list[Tensor], list[Tensor], Tensor] | None = None
 
     @torch.no_grad()
     def step_along(self, gradients: Sequence[Tensor]) -> None:
@@ -40,15 +41,11 @@ class _Adam(torch.optim.Adam):
                 parameter.grad = gradient
             self.step()
             self.zero_grad()
-            of_each = [self.state[parameter] for parameter in parameters]
-            first, second, steps = (
-                [state[name] for state in of_each] for name in ("exp_avg", "exp_avg_sq", "step")
-            )
-            self._looked_up = first, second, steps
+            self._looked_up = self._look_up(parameters)
             return
-        first, second, steps = self._looked_up
+        first, second, steps, all_steps = self._looked_up
         beta1, beta2 = group["betas"]
-        torch._foreach_add_(steps, 1)  # pyright: ignore[reportPrivateImportUsage]
+        all_steps.add_(1)
         torch._fused_adam_(  # pyright: ignore[reportPrivateImportUsage]
             parameters,
             list(gradients),
@@ -64,6 +61,19 @@ class _Adam(torch.optim.Adam):
             amsgrad=group["amsgrad"],
             maximize=group["maximize"],
         )
+
+    def _look_up(
+        self, parameters: list[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor], Tensor]:
+        """Return both moments and the counts of steps, and what the counts are views of."""
+        of_each = [self.state[parameter] for parameter in parameters]
+        all_steps = torch.stack([state["step"] for state in of_each])
+        for state, count in zip(of_each, all_steps.unbind(), strict=True):
+            state["step"] = count
+        first, second, steps = (
+            [state[name] for state in of_each] for name in ("exp_avg", "exp_avg_sq", "step")
+        )
+        return first, second, steps, all_steps
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a saved state, whose tensors replace the present ones."""

@@ -14,6 +14,7 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from rayoff.trial.products import by_faster_library
 from rayoff.trial.recording import tensors_in
 
 Call = Callable[[], Any]
@@ -37,7 +38,8 @@ def make_call(
     writing = _writing_variant(function)
     if writing is not None and len(writing[1]) == len(out):
         places = dict(zip(writing[1], out, strict=True))
-        return _bind(writing[0], arguments, options | places)
+        call = _bind(writing[0], arguments, options | places)
+        return by_faster_library(function, call, tensors_in(arguments))
     if function.overloadpacket.__name__ in ("clone", "_to_copy"):
         return partial(out[0].copy_, arguments[0])
     in_place = _in_place_variant(function)

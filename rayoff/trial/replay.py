@@ -213,15 +213,18 @@ class Replay:
             # the last steps are read, with and without the actor's
             info |= self._steps[moves_actor](read=remaining <= period)
         self.info = {name: value.clone() for name, value in info.items()}
+        self._tensors = self._find_tensors()
 
     def _forget_if_replaced(self) -> None:
         """Record anew where the agent's tensors are not those that were recorded."""
-        tensors = [t for t in tree_leaves(agent_state(self._agent)) if isinstance(t, Tensor)]
         known = [tensor.data_ptr() for tensor in self._tensors]
-        if not self._steps or [tensor.data_ptr() for tensor in tensors] != known:
+        if not self._steps or [tensor.data_ptr() for tensor in self._find_tensors()] != known:
             memory = Memory()
             self._steps = {kind: self._make_step(memory) for kind in (False, True)}
-        self._tensors = tensors
+
+    def _find_tensors(self) -> list[Tensor]:
+        state = agent_state(self._agent)
+        return [leaf for leaf in tree_leaves(state) if isinstance(leaf, Tensor)]
 
     def _make_step(self, memory: Memory) -> Step:
         if self._always_eager:
