@@ -1,6 +1,7 @@
 """Training speed of td3_bc on one pinned core, beside d3rlpy, JAX and the core's own limit.
 
-Shapes: 2 x 256 networks, batch 256, 11-d states, 3-d actions; a step is about 407 MFLOP.
+Shapes: 2 x 256 networks, batch 256, 11-d states, 3-d actions; a step is about 407 MFLOP. Narrow
+networks are 2 x 64, with about 29 MFLOP.
 Passes are interleaved, so that a drift of the core's speed meets every contender; figures are
 medians over passes, and ratios are taken within a pass.
 
@@ -17,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-MFLOP_PER_STEP = 407
+MFLOP_PER_STEP, MFLOP_PER_NARROW_STEP = 407, 29
 PEERS = {"d3rlpy": "d3rlpy_td3_bc.py", "jax": "jax_td3_bc.py"}
 
 
@@ -32,16 +33,19 @@ def time_calls(call: Callable[[], object], seconds: float, num_warmup: int = 20)
     return count / (time.perf_counter() - started)
 
 
-def measure_ours(num_seeds: int, seconds: float) -> float:
+def measure_ours(
+    num_seeds: int, seconds: float, *, width: int = 256, eager: bool = False
+) -> float:
     """Return run-steps per second of a stacked td3_bc, sampling included."""
     import numpy as np
     import torch
 
     from rayoff.agents import make_agent
-    from rayoff.config import TD3BCConfig, TrialConfig
+    from rayoff.config import ActorConfig, CriticConfig, TD3BCConfig, TrialConfig
     from rayoff.data import Transitions
     from rayoff.draws import Draws
     from rayoff.networks import enable_fast_products, keep_freed_memory
+    from rayoff.trial.replay import Replay, make_draws
     from rayoff.trial.sampling import Sampler
 
     torch.set_num_threads(1)
@@ -58,15 +62,17 @@ def measure_ours(num_seeds: int, seconds: float) -> float:
     columns["terminations"] = (torch.arange(num_rows) % 500 == 499).float()
     sampler = Sampler(Transitions(**columns), batch_size=256)
     seeds = torch.arange(num_seeds)
-    draws = Draws(seeds, torch.zeros((), dtype=torch.int64), num_ahead=64)
-    config = TrialConfig(algorithm="td3_bc", agent=TD3BCConfig())
-    agent = make_agent(config, 11, 3, Draws(seeds, torch.zeros((), dtype=torch.int64)))
-
-    def update() -> None:
-        draws.advance()
-        agent.update(sampler.sample(draws))
-
-    return num_seeds * time_calls(update, seconds)
+    config = TrialConfig(
+        algorithm="td3_bc",
+        agent=TD3BCConfig(),
+        actor=ActorConfig(width=width),
+        critic=CriticConfig(width=width),
+    )
+    start = torch.zeros((), dtype=torch.int64)
+    agent = make_agent(config, 11, 3, Draws(seeds, start))
+    replay = Replay(agent, sampler, make_draws(seeds, start.clone()), eager=eager)
+    num_steps = 20  # far fewer than lie between two probes of a study
+    return num_seeds * num_steps * time_calls(lambda: replay.advance(num_steps), seconds, 2)
 
 
 def measure_limit(seconds: float) -> float:
@@ -126,6 +132,12 @@ CONTENDERS: dict[str, Callable[[float], float]] = {
     "products": measure_products,
     "ours_1": lambda seconds: measure_ours(1, seconds),
     "ours_8": lambda seconds: measure_ours(8, seconds),
+    "eager_1": lambda seconds: measure_ours(1, seconds, eager=True),
+    "eager_8": lambda seconds: measure_ours(8, seconds, eager=True),
+    "narrow_1": lambda seconds: measure_ours(1, seconds, width=64),
+    "narrow_8": lambda seconds: measure_ours(8, seconds, width=64),
+    "narrow_eager_1": lambda seconds: measure_ours(1, seconds, width=64, eager=True),
+    "narrow_eager_8": lambda seconds: measure_ours(8, seconds, width=64, eager=True),
 }
 
 
@@ -184,14 +196,29 @@ def print_table(passes: list[dict[str, float]]) -> None:
         "products": "the products of a step alone",
         "ours_1": "rayoff, 1 seed",
         "ours_8": "rayoff, 8 stacked seeds",
+        "eager_1": "rayoff, 1 seed, eager",
+        "eager_8": "rayoff, 8 stacked seeds, eager",
         "d3rlpy": "d3rlpy",
         "jax": "JAX, compiled",
+        "narrow_1": "rayoff, 1 seed, 2 x 64",
+        "narrow_8": "rayoff, 8 stacked seeds, 2 x 64",
+        "narrow_eager_1": "rayoff, 1 seed, 2 x 64, eager",
+        "narrow_eager_8": "rayoff, 8 stacked seeds, 2 x 64, eager",
     }
     for name, label in rows.items():
-        if name in passes[0]:
-            rate = median(lambda p, name=name: p[name])
-            share = median(lambda p, name=name: p[name] * MFLOP_PER_STEP / 1e3 / p["limit"])
-            print(f"| {label} | {rate:.0f} run-steps/s, {share:.0%} of the product's rate |")
+        if name not in passes[0]:
+            continue
+        rate = median(lambda p, name=name: p[name])
+        narrow = name.startswith("narrow")
+        mflop = MFLOP_PER_NARROW_STEP if narrow else MFLOP_PER_STEP
+        share = median(lambda p, name=name, mflop=mflop: p[name] * mflop / 1e3 / p["limit"])
+        print(f"| {label} | {rate:.0f} run-steps/s, {share:.0%} of the product's rate |")
+    for kind in ("", "narrow_"):
+        suffix = ", 2 x 64" if kind else ""
+        for num_seeds in (1, 8):
+            ours, eager = f"{kind}{'' if kind else 'ours_'}{num_seeds}", f"{kind}eager_{num_seeds}"
+            ratio = median(lambda p, ours=ours, eager=eager: p[ours] / p[eager])
+            print(f"| replayed over eager, {num_seeds} seeds{suffix} | {ratio:.2f} |")
     print(f"| 8 seeds over 1, per seed | {median(lambda p: p['ours_8'] / p['ours_1']):.2f} |")
     for peer in PEERS:
         if peer in passes[0]:

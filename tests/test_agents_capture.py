@@ -25,9 +25,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch_members import draw_batch
 
-from rayoff.agents import Agent
+from rayoff.agents import AGENTS, Agent
 from rayoff.batch import Batch
 from rayoff.config import TrialConfig
+from rayoff.data import Transitions
+from rayoff.trial.replay import EagerStep
+from rayoff.trial.sampling import Sampler
 
 SEEDS = (3, 7, 11)
 
@@ -139,6 +142,21 @@ def test_the_check_finds_what_a_graph_could_not_capture(
     x = torch.empty(3, device="meta")
     with pytest.raises((AssertionError, NotImplementedError)), NoConstants(), CapturableOnly():
         operation(x)
+
+
+@pytest.mark.parametrize("algorithm", AGENTS)
+def test_a_whole_step_samples_and_draws_on_the_device_alone(algorithm: str) -> None:
+    draws = make_draws(SEEDS, device="meta")
+    agent = without_adam(make_tiny_agent(tiny(algorithm, network={"dropout": 0.1}), draws))
+    widths = (NUM_OBSERVATIONS, NUM_ACTIONS, NUM_OBSERVATIONS, NUM_ACTIONS)
+    s, a, s_next, a_next = (torch.empty(100, width, device="meta") for width in widths)
+    of_each = torch.empty(100, device="meta")
+    sampler = Sampler(Transitions(s, a, of_each, s_next, a_next, of_each), BATCH_SIZE)
+    step = EagerStep(agent, sampler, draws)
+    with NoConstants(), CapturableOnly() as capturable:
+        for _ in range(2):
+            step(read=True)
+    assert capturable.num_operations > 50
 
 
 def two_updates(agent: Agent, batch: Batch) -> dict[str, Tensor]:

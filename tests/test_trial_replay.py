@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,12 +19,14 @@ from tiny_agents import (
     tiny,
 )
 from torch import Tensor
+from toy_dynamics import write_dynamics
 
 from rayoff.agents import BC, Agent, make_agent
 from rayoff.batch import Batch
 from rayoff.checkpoint import flatten_state
-from rayoff.config import TrialConfig
-from rayoff.data import Transitions
+from rayoff.config import EvaluationConfig, SeemConfig, TrialConfig
+from rayoff.data import Transitions, load_table
+from rayoff.trial import Trial
 from rayoff.trial.agent_state import agent_state, load_agent_state
 from rayoff.trial.replay import RecordedStep, Replay
 from rayoff.trial.replay import make_draws as make_replay_draws
@@ -227,6 +231,31 @@ def test_statistics_that_were_handed_out_stay_as_they_were() -> None:
     for name, value in before.items():
         assert torch.equal(info[name], value)
         assert not torch.equal(replay.info[name], value)
+
+
+def test_a_trial_has_the_same_rows_eager_and_replayed(tmp_path: Path) -> None:
+    table = load_table(write_dynamics(tmp_path / "dynamics.parquet"))
+    config = replace(
+        tiny("td3", "layer", "rd_auto", network={"dropout": 0.1}),
+        seem=SeemConfig(period=7, num_rows=32),
+        evaluation=EvaluationConfig(period=0),
+        num_steps=40,
+    )
+    rows = []
+    for eager in (False, True):
+        trial = Trial(config, table, eager=eager)
+        while not trial.done:
+            trial.advance()
+        assert trial._replay.obstacle == ("eager steps were asked for" if eager else None)
+        rows.append(
+            [
+                {name: value for name, value in row.items() if "seconds" not in name}
+                | {"time/steps_per_second": None}
+                for row in trial.rows
+            ]
+        )
+    assert len(rows[0]) >= 6 * len(config.seeds)
+    assert rows[0] == rows[1]
 
 
 @pytest.mark.gpu

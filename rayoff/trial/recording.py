@@ -7,6 +7,7 @@ in-place steps of the optimisers and of the targets. The step is taken for real 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import zip_longest
 from typing import Any
 
@@ -36,12 +37,12 @@ class Operation:
     options: Mapping[str, Any]
     results: list[Tensor]
 
-    @property
+    @cached_property
     def inputs(self) -> list[Tensor]:
         """Tensors among the arguments."""
         return tensors_in(self.arguments, self.options)
 
-    @property
+    @cached_property
     def written(self) -> set[int]:
         """Storages that the operation writes in place."""
         schema = self.function._schema.arguments
