@@ -45,8 +45,8 @@ def main() -> None:
         collect(arguments.folder, arguments.workers)
         merge(arguments.folder, arguments.corpus)
         return
-    text, figures = examine(load_runs(arguments.corpus))
-    with matplotlib.rc_context(FIGURE_STYLE):
+    with matplotlib.rc_context(FIGURE_STYLE):  # axes take the style when they are made
+        text, figures = examine(load_runs(arguments.corpus))
         for name, figure in figures.items():
             path = FOLDER / "figures" / f"audit-{name}.svg"
             figure.savefig(path, metadata={"Date": None, "Creator": None})

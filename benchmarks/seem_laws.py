@@ -71,10 +71,9 @@ def measure(laws: Sequence[str]) -> Finding:
 
 def write_figures(figures: dict[str, Figure]) -> None:
     """Write each figure as SVG."""
-    with matplotlib.rc_context(FIGURE_STYLE):
-        for name, figure in figures.items():
-            path = FOLDER / "figures" / f"{name}.svg"
-            figure.savefig(path, metadata={"Date": None, "Creator": None})
+    for name, figure in figures.items():
+        path = FOLDER / "figures" / f"{name}.svg"
+        figure.savefig(path, metadata={"Date": None, "Creator": None})
 
 
 def write_section(checks: Sequence[Check], path: Path) -> None:
@@ -109,9 +108,10 @@ def main() -> int:
     args = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
-    checks, figures = measure(args.laws)
+    with matplotlib.rc_context(FIGURE_STYLE):  # axes take the style when they are made
+        checks, figures = measure(args.laws)
+        write_figures(figures)
     print("\n".join([table_head(), *map(table_line, checks)]))
-    write_figures(figures)
     write_section(checks, args.results)
     return int(not all(check.holds for check in checks))
 

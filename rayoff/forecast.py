@@ -84,15 +84,15 @@ def forecast(
         steps: steps of the readings [step], (T,), T >= 3, not all equal.
         q_abs: |Q| at these steps, (T,), above zero.
         limit: |Q| that is asked about, above zero; inf asks for the crash itself, which only
-            ``sgd`` has.
+            ``sgd`` has: by the other laws it never comes.
         num_layers: L, linear layers of the critic; at least 2.
         confidence: of the interval as far as the scatter about the line decides it.
         law_error: factor by which the interval's distance from the last reading is stretched
             besides, at least 1; 1 takes the law at its word.
 
     Raises:
-        ValueError: fewer than 3 readings, lengths that differ, or a |Q| that is not a number
-            above zero.
+        ValueError: fewer than 3 readings, lengths that differ, steps that are all equal, or a
+            |Q| that is not a number above zero.
     """
     times, values = _checked(steps, q_abs)
     if law == "exponential":
@@ -102,7 +102,7 @@ def forecast(
         y, y_limit = values**power, np.float64(limit) ** power
     line = _fit_line(times, y)
     is_growing = line.slope < 0 if law == "sgd" else line.slope > 0
-    if not is_growing:
+    if not is_growing or math.isinf(y_limit):
         return Forecast(math.inf, math.inf, math.inf, line.r_squared, line.slope)
     step = line.x_mean + float(y_limit - line.y_mean) / line.slope
     low, high = _passage_interval(line, float(y_limit), confidence)
@@ -199,10 +199,12 @@ def _passage_interval(line: _Line, y_limit: float, confidence: float) -> tuple[f
 
 
 def _student_quantile(probability: float, num_free: int) -> float:
-    """Return a quantile of Student's t, within 1% from 3 degrees of freedom.
+    """Return a quantile of Student's t, within 1%.
 
     Source: Cornish and Fisher's expansion, Abramowitz & Stegun 1964, 26.7.5.
     """
+    if num_free == 1:
+        return math.tan(math.pi * (probability - 0.5))
     z, n = NormalDist().inv_cdf(probability), float(num_free)
     terms = (
         z,
@@ -221,6 +223,8 @@ def _checked(
     if times.shape != values.shape or times.ndim != 1 or len(times) < 3:
         shapes = f"{times.shape} and {values.shape}"
         raise ValueError(f"At least 3 steps and as many values are needed but got {shapes}.")
+    if np.ptp(times) == 0:
+        raise ValueError(f"Steps must differ but all are {times[0]:g}.")
     if not (np.isfinite(values) & (values > 0)).all():
         worst = values[~(np.isfinite(values) & (values > 0))][0]
         raise ValueError(f"|Q| must be a number above zero but got {worst}.")

@@ -63,7 +63,7 @@ def test_what_is_kept_does_not_grow_and_is_enough_for_every_window() -> None:
 
 def test_streaks_end_at_the_last_reading() -> None:
     readings = Readings(StopperConfig(seem_threshold=0.05), NUM_STEPS, period=100)
-    for step, (q_abs, seem) in enumerate([(9.0, 0.1), (1.0, 0.1), (9.0, 0.1), (9.0, 0.01)]):
+    for step, (q_abs, seem) in enumerate([(9.0, 0.1), (1.0, 0.1), (9.0, 0.1), (9.0, 0.01)], 1):
         readings.take(step, {"critic/q_abs": q_abs, "seem/row_normalized": seem})
     assert readings.num_above(5.0) == 2
     assert readings.num_suspicious() == 0

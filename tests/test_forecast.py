@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t
 
-from rayoff.forecast import Law, choose_law, crash_from_seem, forecast, growth_exponent
+from rayoff.forecast import (
+    Law,
+    _student_quantile,
+    choose_law,
+    crash_from_seem,
+    forecast,
+    growth_exponent,
+)
 
 STEPS = np.arange(100, 200, 10)
 
@@ -162,6 +169,25 @@ def test_growth_exponent_is_that_of_the_power() -> None:
 def test_only_numbers_above_zero_are_fitted(bad: float) -> None:
     with pytest.raises(ValueError, match=f"above zero but got {bad}"):
         forecast("adam", [1, 2, 3], [1.0, bad, 2.0], 1e3, num_layers=3)
+
+
+def test_readings_at_one_step_are_no_line() -> None:
+    with pytest.raises(ValueError, match="Steps must differ but all are 7"):
+        forecast("adam", [7, 7, 7], [1.0, 2.0, 3.0], 1e3, num_layers=3)
+
+
+@pytest.mark.parametrize("law", ["adam", "exponential"])
+def test_a_power_and_an_exponential_have_no_crash(law: Law) -> None:
+    found = forecast(law, STEPS, STEPS**3.0, limit=math.inf, num_layers=3)
+    assert found.step == found.low == found.high == math.inf
+
+
+@pytest.mark.parametrize("num_free", [1, 2, 3, 8, 50])
+@pytest.mark.parametrize("probability", [0.9, 0.975])
+def test_the_quantile_of_t_is_within_a_hundredth(num_free: int, probability: float) -> None:
+    assert _student_quantile(probability, num_free) == pytest.approx(
+        t.ppf(probability, num_free), rel=0.01
+    )
 
 
 def test_two_readings_are_no_line() -> None:

@@ -45,7 +45,7 @@ def test_false_stops_are_those_that_never_reached_the_ceiling(tmp_path: Path) ->
     assert told.startswith(
         f"Of 8 runs that the stopper gave up, 8 trained on to the end: {8 - num_wrong} of them"
     )
-    assert f"{num_wrong} did not: false stops {num_wrong / 8:.0%} [" in told
+    assert f"{num_wrong} did not: wrong stops {num_wrong / 8:.0%} [" in told
 
 
 @pytest.mark.parametrize(("mode", "cells"), [("stop", "<td>-</td>"), ("observe", "<td>yes</td>")])
@@ -55,5 +55,5 @@ def test_the_page_shows_them(tmp_path: Path, mode: str, cells: str) -> None:
     page = write_report(folder).read_text()
     assert "What the stopper found: 8 runs under suspicion" in page
     assert cells in page
-    assert ((audit(frame) or "false stops") in page) == (mode == "observe")
+    assert ((audit(frame) or "wrong stops") in page) == (mode == "observe")
     assert len(pd.read_csv(folder / "tables" / "stops.csv")) == 8

@@ -24,7 +24,8 @@ def watch(growth: Growth, reward: float) -> Verdict:
     bound = q_bound(abs(reward), DISCOUNT)
     budget = growth.steps[-1]
     monitor = RunMonitor(StopperConfig(), bound, budget, "adam", NUM_LAYERS, PERIOD)
-    for step, q_abs, seem in zip(growth.steps, growth.q_abs, growth.seem, strict=True):
+    readings = list(zip(growth.steps, growth.q_abs, growth.seem, strict=True))
+    for step, q_abs, seem in readings[1:]:  # a trial is never probed before its first step
         monitor.observe(step, {"critic/q_abs": reward * q_abs, "seem/row_normalized": seem})
     return monitor.verdict
 

@@ -53,10 +53,10 @@ class Readings:
         """Keep what the rule needs of a probe, and return it.
 
         Raises:
-            ValueError: the step is not above that of the last reading.
+            ValueError: the step is not above that of the last reading, or 0.
         """
-        if self._readings and step <= self._readings[-1].step:
-            last = self._readings[-1].step
+        last = self._readings[-1].step if self._readings else 0
+        if step <= last:
             raise ValueError(f"Steps must rise above the last, {last}, but got {step}.")
         seem = metrics.get("seem/row_normalized", math.nan)
         known = seem if math.isfinite(seem) else None

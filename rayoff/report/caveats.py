@@ -89,6 +89,12 @@ def _of_design(frame: pd.DataFrame, effects: list[Effect]) -> Iterator[str]:
             "The stopper only observed: every run trained to its end, and counts as diverged "
             "where its |Q| ended far beyond the bound."
         )
+    shares = frame.get("config.stopper.audit_fraction")
+    if shares is not None and shares.max() > 0:
+        yield (
+            f"{shares.max():.0%} of the runs that would be stopped trained on as an audit: they "
+            "count as diverged by their end, the others by their stop."
+        )
     if "off" in modes:
         yield "The stopper was off: no run counts as diverged, whatever its |Q|."
     if min(frame["fraction"]) < 1:

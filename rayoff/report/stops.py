@@ -59,6 +59,6 @@ def audit(frame: pd.DataFrame) -> str | None:
     low, high = wilson_interval(num_wrong, num_judged)
     return (
         f"Of {num_stopped} runs that the stopper gave up, {num_judged} trained on to the end: "
-        f"{num_judged - num_wrong} of them ended above the ceiling, {num_wrong} did not: false "
+        f"{num_judged - num_wrong} of them ended above the ceiling, {num_wrong} did not: wrong "
         f"stops {num_wrong / num_judged:.0%} [{low:.0%}, {high:.0%}]."
     )
