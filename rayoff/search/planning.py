@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+import pyarrow as pa
+
 from rayoff.config import TrialConfig
 from rayoff.data import check_source, list_datasets, load_table, read_metadata
 from rayoff.divergence import earliest_stop
@@ -13,10 +15,13 @@ from rayoff.evaluation import check_environment
 from rayoff.search.resources import Resources
 from rayoff.search.tables import check_cuts
 from rayoff.study import PlannedTrial, Study, study_hash, trials
-from rayoff.trial import Trial, choose_environment
+from rayoff.trial import Row, Trial, choose_environment
 
 NUM_MEASURED_STEPS = 20
-"""Gradient steps of the first trial that ``plan`` takes to measure the cost."""
+"""Gradient steps of the first trial that ``plan`` takes to measure the cost of one."""
+
+_NUM_FIRST_STEPS = 10
+"""Steps before them, in which a trial records its step: a cost of each trial, not of each step."""
 
 _CLAIM_SEEDS, _BOOTSTRAP_SEEDS = 10, 5
 _WIDTH = 22
@@ -62,24 +67,37 @@ def measure_cost(planned: Sequence[PlannedTrial], resources: Resources) -> Cost 
         return None
     num_cpus = len(os.sched_getaffinity(0))
     cluster = {"CPU": float(num_cpus), "GPU": float(torch.cuda.device_count())}
-    config = replace(first.config, num_steps=NUM_MEASURED_STEPS)
-    config = replace(config, evaluation=replace(config.evaluation, period=0))
     table = load_table(first.dataset)
     device = "cuda" if resources.on(cluster)["gpu"] and cluster["GPU"] else "cpu"
     threads_before = torch.get_num_threads()
     torch.set_num_threads(min(resources.cpus_per_trial, num_cpus))
     try:
-        Trial(config, table, device).advance()  # pays for what torch prepares once
-        trial = Trial(config, table, device)
-        row = trial.advance()[0]
+        _train(first.config, table, device, _NUM_FIRST_STEPS)  # pays for what torch prepares once
+        few, more = (
+            _train(first.config, table, device, num_steps)
+            for num_steps in (_NUM_FIRST_STEPS, _NUM_FIRST_STEPS + NUM_MEASURED_STEPS)
+        )
     finally:
         torch.set_num_threads(threads_before)
     num_steps, period = first.config.num_steps, first.config.seem.period
-    # The end of the measured steps has a probe, which is not as frequent in the trial.
     num_probes = -(-num_steps // period) if period else 0
-    seconds = row["time/train_seconds"] / trial.step * num_steps
-    seconds += row["time/probe_seconds"] * num_probes
+    of_few, of_more = few["time/train_seconds"], more["time/train_seconds"]
+    of_step = max(0.0, of_more - of_few) / NUM_MEASURED_STEPS
+    seconds = of_few + of_step * (num_steps - _NUM_FIRST_STEPS)
+    seconds += more["time/probe_seconds"] * num_probes
     return Cost(seconds, resources.num_at_once(cluster))
+
+
+def _train(config: TrialConfig, table: pa.Table, device: str, num_steps: int) -> Row:
+    """Return the row of a trial that takes a few steps, probes once and evaluates never."""
+    period = num_steps if config.seem.period else 0
+    config = replace(
+        config,
+        num_steps=num_steps,
+        seem=replace(config.seem, period=period),
+        evaluation=replace(config.evaluation, period=0),
+    )
+    return Trial(config, table, device).advance()[0]
 
 
 def warnings(study: Study, planned: Sequence[PlannedTrial]) -> list[str]:
