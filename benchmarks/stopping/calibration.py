@@ -10,7 +10,7 @@ import numpy as np
 
 from rayoff.config import StopperConfig
 from rayoff.forecast import forecast
-from stopping.rules import replay
+from stopping.rules import metrics_at, replay
 from stopping.runs import CEILING_FACTOR, Run
 
 
@@ -24,6 +24,8 @@ class Foretold(NamedTuple):
     """Step at which |Q| would pass the ceiling [step]; inf for never."""
     low: float
     high: float
+    by_age: float
+    """What the law says without a fit, if it held from the first step on [step]."""
     seen: float
     """Step at which it did, interpolated between readings [step]."""
 
@@ -31,6 +33,16 @@ class Foretold(NamedTuple):
     def error(self) -> float:
         """Distance of the forecast from what was seen, over what was seen."""
         return abs(self.predicted - self.seen) / self.seen
+
+    @property
+    def error_of_age(self) -> float:
+        """The same of ``by_age``."""
+        return abs(self.by_age - self.seen) / self.seen
+
+    @property
+    def error_of_rest(self) -> float:
+        """Distance of the forecast from what was seen, over the steps that were left."""
+        return abs(self.predicted - self.seen) / (self.seen - self.made_at)
 
     @property
     def is_within(self) -> bool:
@@ -41,26 +53,30 @@ class Foretold(NamedTuple):
 def foretell(runs: Sequence[Run], config: StopperConfig, share: float = 0.1) -> list[Foretold]:
     """Return the forecasts of the divergent runs, made at ``share`` of the ceiling.
 
-    Runs that were above the ceiling already at that probe are left out: nothing was left to
-    foretell.
+    Left out are runs that were above the ceiling at that probe already, where nothing was left to
+    foretell, and runs that were not watched long enough for a forecast.
     """
     found = []
     for run in (run for run in runs if run.diverged):
         index = int((run.excess >= share * CEILING_FACTOR).argmax())
-        first = index + 1 - config.num_fitted
-        window = slice(max(first, 0), index + 1)
-        q = run.excess[window]
-        if first < 0 or run.excess[index] > CEILING_FACTOR or not (np.isfinite(q) & (q > 0)).all():
+        if run.excess[index] > CEILING_FACTOR:
             continue
         monitor = replay(run, config)
-        ahead = forecast(monitor.law, run.steps[window], q, CEILING_FACTOR, monitor.num_layers)
-        found.append(
-            Foretold(run, run.steps[index], ahead.step, ahead.low, ahead.high, crash(run))
-        )
+        for past in range(index + 1):
+            monitor.observe(int(run.steps[past]), metrics_at(run, past))
+        window = monitor.window
+        if window is None:
+            continue
+        ceiling = CEILING_FACTOR * run.bound
+        ahead = forecast(monitor.law, *window, ceiling, monitor.num_layers)
+        made_at = float(run.steps[index])
+        by_age = made_at * (CEILING_FACTOR / run.excess[index]) ** (1 / monitor.num_layers)
+        crash = seen_crash(run)
+        found.append(Foretold(run, made_at, ahead.step, ahead.low, ahead.high, by_age, crash))
     return found
 
 
-def crash(run: Run) -> float:
+def seen_crash(run: Run) -> float:
     """Return when |Q| passed the ceiling, on a line in log |Q| between readings [step]."""
     index = int((run.excess > CEILING_FACTOR).argmax())
     if index == 0 or not np.isfinite(run.excess[index]):

@@ -19,9 +19,9 @@ def draw_tradeoff(outcomes: Mapping[str, Sequence[Outcome]]) -> Figure:
     for family, color in _colors(outcomes).items():
         killed = [o.num_killed / o.num_healthy for o in outcomes[family]]
         marks = {"color": color, "s": 26 if family == OWN else 12, "zorder": 3, "label": family}
-        left.scatter(killed, [o.caught for o in outcomes[family]], **marks)
+        left.scatter(killed, [o.stopped for o in outcomes[family]], **marks)
         right.scatter(killed, [o.mean_saved for o in outcomes[family]], **marks)
-    for axes, label in ((left, "divergent runs caught"), (right, "mean share of budget saved")):
+    for axes, label in ((left, "divergent runs stopped"), (right, "mean share of budget saved")):
         axes.set_xscale("symlog", linthresh=0.01, linscale=0.4)
         axes.set(xlabel="healthy runs killed", ylabel=label, xlim=(-0.002, 1), ylim=(-0.02, 1.02))
         axes.set_xticks([0, 0.01, 0.1, 1], ["0", "1%", "10%", "100%"])

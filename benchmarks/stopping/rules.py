@@ -116,13 +116,17 @@ def _seem_rules(family: str, signal: str, thresholds: Sequence[float]) -> list[R
 
 
 def _above(signal: str, threshold: float, count: int) -> Callable[[Sequence[Run]], Stops]:
-    """Stop after ``count`` readings in a row above a threshold."""
-    return lambda runs: np.array(
-        [_first_streak(run.steps, run.signals[signal] > threshold, count) for run in runs]
-    )
+    """Stop after ``count`` readings in a row above a threshold, or where |Q| is not finite."""
+
+    def decide(runs: Sequence[Run]) -> Stops:
+        hits = [_first_streak(run.steps, run.signals[signal] > threshold, count) for run in runs]
+        return np.minimum(hits, _not_finite(runs))
+
+    return decide
 
 
 def _excess_above(factor: float, count: int) -> Callable[[Sequence[Run]], Stops]:
+    """Stop after ``count`` readings in a row with |Q| above a multiple of the bound."""
     return lambda runs: np.array(
         [_first_streak(run.steps, run.excess > factor, count) for run in runs]
     )

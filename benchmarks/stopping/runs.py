@@ -25,6 +25,11 @@ class Run:
     """By name, each (T,); nan where a number is not finite or was not read."""
 
     @property
+    def trial(self) -> tuple[str, str, int]:
+        """What the runs of one trial have in common: dataset, choices and budget."""
+        return self.described["dataset"], self.described["choice"], self.num_steps
+
+    @property
     def num_steps(self) -> int:
         """Budget [step]."""
         return self.described["num_steps"]
@@ -58,7 +63,8 @@ def load_runs(path: Path) -> list[Run]:
     identity = ["dataset", "choice", "num_steps", "seed"]
     runs = []
     for _, group in table.sort_values("step").groupby(identity, sort=True):
-        described = {c: group[c].iloc[0] for c in group if not _is_series(group[c].dtype, c)}
+        settings = [c for c in group if c != "step" and not _is_series(group[c].dtype, c)]
+        described = {c: group[c].iloc[0] for c in settings}
         signals = {
             c: group[c].to_numpy(np.float64) for c in group if _is_series(group[c].dtype, c)
         }

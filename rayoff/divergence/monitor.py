@@ -150,10 +150,14 @@ class RunMonitor:
         )
 
     @property
+    def window(self) -> Window | None:
+        """The readings that the growth law is fitted to now; None while there are too few."""
+        return self._readings.window()
+
+    @property
     def growth(self) -> float | None:
-        """Exponent e of |Q| ~ t^e over the readings that a law is fitted to, or None."""
-        window = self._readings.window()
-        return None if window is None else growth_exponent(*window)
+        """Exponent e of |Q| ~ t^e over the window, or None."""
+        return None if self.window is None else growth_exponent(*self.window)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the monitor knows, as JSON can hold it."""
@@ -179,10 +183,8 @@ class RunMonitor:
 
     def _growth(self) -> _Growth | None:
         """Return how |Q| grows; None where there are too few readings."""
-        window = self._readings.window()
-        if window is None:
-            return None
-        return _Growth(self._ahead(window), growth_exponent(*window))
+        window = self.window
+        return None if window is None else _Growth(self._ahead(window), growth_exponent(*window))
 
     def _ahead(self, window: Window) -> Forecast:
         return forecast(self.law, *window, self._ceiling, self.num_layers)
