@@ -91,3 +91,11 @@ def test_what_a_program_cannot_repeat_is_an_obstacle(
     x = torch.ones(3)
     assert reason in (record(lambda: step(x)).obstacle or "")
     assert record(lambda: x + 1).obstacle is None
+
+
+def test_new_tensors_beside_old_ones_are_an_obstacle() -> None:
+    with torch.library._scoped_library("rayoff_test", "DEF") as library:
+        library.define("both(Tensor(a) x) -> (Tensor(a), Tensor)")
+        library.impl("both", lambda x: (x, x + 1), "CompositeExplicitAutograd")
+        recording = record(lambda: torch.ops.rayoff_test.both(torch.ones(3)))
+    assert recording.obstacle == "rayoff_test.both.default returns new tensors beside old ones"

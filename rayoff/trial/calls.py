@@ -1,7 +1,7 @@
 """Calls of single operations with everything bound, results included.
 
 A result is written where it is wanted by the overload of the same kernel that torch has for it;
-where there is none it is copied.
+where there is none it is copied, which took no longer than leading tensors to new memory.
 """
 
 from collections.abc import Callable, Mapping
@@ -45,19 +45,17 @@ def make_call(
     in_place = _in_place_variant(function)
     if in_place is not None and arguments[0].data_ptr() == out[0].data_ptr():
         return _bind(in_place, arguments, options)
-    if len(function._schema.returns) == 1:
-        return partial(_copy_result, _bind(function, arguments, options), out[0])
     return partial(_copy_results, _bind(function, arguments, options), out)
 
 
-def _copy_result(call: Callable[[], Tensor], out: Tensor) -> None:
-    """Copy what a call returns: for functions that only return new tensors."""
-    out.copy_(call())
-
-
 def _copy_results(call: Call, out: list[Tensor]) -> None:
-    """Copy the tensors that a call returns."""
-    for place, result in zip(out, tensors_in(call()), strict=True):
+    """Make a call that only returns new tensors, and copy them."""
+    results = call()
+    if isinstance(results, Tensor):
+        out[0].copy_(results)
+        return
+    returned = (one for one in results if one is not None)  # no gradient was asked for
+    for place, result in zip(out, returned, strict=True):
         place.copy_(result)
 
 

@@ -2,9 +2,9 @@
 
 What a replay leaves out, all of it without an effect on a bit of the results:
 
-* views: every tensor stays where it is, so that its views are made once (``_place``);
+* views: tensors stay where they are, so that their views are made once (``_Layout.place``);
 * what only feeds statistics that nobody reads (``_needed``);
-* constants that autograd makes anew at every step, such as ones (``_constants``);
+* constants that autograd makes anew at every step, such as ones (``_without_constants``);
 * allocation: results are written where one that is no longer needed lay, elementwise ones over
   their own input, while it is in the cache (``Memory``).
 

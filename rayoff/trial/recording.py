@@ -59,6 +59,17 @@ _UNREPEATABLE = {
 }
 
 
+def _obstacle(operation: Operation) -> str | None:
+    """Return why an operation cannot be repeated, or None."""
+    for tag, reason in _UNREPEATABLE.items():
+        if tag in operation.function.tags:
+            return f"{operation.function} {reason}"
+    known = {storage_of(tensor) for tensor in operation.inputs}
+    if len({storage_of(tensor) in known for tensor in operation.results}) > 1:
+        return f"{operation.function} returns new tensors beside old ones"
+    return None
+
+
 class Recording(TorchDispatchMode):
     """Records the operations that run inside it.
 
@@ -83,10 +94,8 @@ class Recording(TorchDispatchMode):
         kwargs = kwargs or {}
         results = func(*args, **kwargs)
         if func.namespace != "profiler":
-            for tag, reason in _UNREPEATABLE.items():
-                if tag in func.tags:
-                    self.obstacle = f"{func} {reason}"
             self.operations.append(Operation(func, args, kwargs, tensors_in(results)))
+            self.obstacle = self.obstacle or _obstacle(self.operations[-1])
         return results
 
     def difference(self, other: "Recording") -> str | None:
