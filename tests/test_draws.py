@@ -15,7 +15,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from rayoff.draws import Draws
+from rayoff.draws import Draws, HeldDraws
 
 LEVEL = 1e-3
 MASK = (1 << 64) - 1
@@ -130,6 +130,37 @@ def test_seeking_forgets_what_was_made_ahead() -> None:
         ahead.seek(target)
         assert ahead.step.item() == target
         assert torch.equal(ahead.uniform("x", (5,)), draws(0, 1, step=target).uniform("x", (5,)))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", ["uniform", "normal", "integers"])
+def test_held_numbers_are_those_of_each_step_in_one_tensor(
+    kind: str, shape: tuple[int, ...]
+) -> None:
+    held = HeldDraws(torch.tensor([0, 1]), torch.tensor(5), num_ahead=4)
+    place = numbers(held, kind, "x", shape)
+    for step in range(5, 15):
+        expected = numbers(draws(0, 1, step=step), kind, "x", shape)
+        assert numbers(held, kind, "x", shape) is place
+        assert torch.equal(place, expected)
+        held.advance()
+    held.seek(2)
+    numbers(held, kind, "x", shape)
+    assert torch.equal(place, numbers(draws(0, 1, step=2), kind, "x", shape))
+
+
+def test_held_numbers_can_be_filled_without_being_asked_for() -> None:
+    held = HeldDraws(torch.tensor([0, 1]), torch.tensor(0), num_ahead=4)
+    asked = [held.uniform("x", (3,)), held.normal("y", (2, 2))]
+    keys = list(held.asked)
+    for step in range(1, 9):
+        held.advance()
+        assert not held.asked
+        held.fill(keys)
+        expected = draws(0, 1, step=step)
+        assert torch.equal(asked[0], expected.uniform("x", (3,)))
+        assert torch.equal(asked[1], expected.normal("y", (2, 2)))
+        assert list(held.asked) == keys
 
 
 def test_torch_keeps_its_own_generator_untouched() -> None:
