@@ -172,11 +172,11 @@ def test_a_corpus_is_read_as_it_was_written(tmp_path: Path) -> None:
     runs = make_corpus()
     write_corpus(runs, tmp_path / "corpus.parquet")
     read = {
-        (*run.trial, run.described["seed"]): run for run in load_runs(tmp_path / "corpus.parquet")
+        (run.trial, run.described["seed"]): run for run in load_runs(tmp_path / "corpus.parquet")
     }
     assert len(read) == len(runs)
     for run in runs:
-        ours = read[(*run.trial, run.described["seed"])]
+        ours = read[(run.trial, run.described["seed"])]
         assert ours.described == run.described
         np.testing.assert_array_equal(ours.steps, run.steps)
         assert ours.signals.keys() == run.signals.keys()

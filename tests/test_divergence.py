@@ -135,6 +135,17 @@ def test_too_few_readings_allow_no_forecast() -> None:
     assert watch(make_monitor(), diverging, 0.13, range(1000, 2001, 200)).stop
 
 
+def test_no_forecast_is_believed_while_seem_falls() -> None:
+    """As on hopper/medium: |Q| grew to 455 bounds, SEEM fell, and |Q| came back."""
+    monitor = make_monitor()
+    for step in range(200, 2601, 200):
+        monitor.observe(step, metrics(diverging(step), 0.3 * 0.8 ** (step / 200)))
+    assert not monitor.verdict.stop
+    assert monitor.verdict.forecast_step == 2696
+    heedless = make_monitor(seem_held=0.0)
+    assert watch(heedless, diverging, 0.13, range(200, 2601, 200)).stop
+
+
 def test_one_forecast_that_passes_the_ceiling_is_not_enough() -> None:
     """A spurt that the next reading takes back."""
 
@@ -265,6 +276,7 @@ def test_a_bound_needs_a_reward_and_a_discount(reward: float, discount: float) -
         ({"num_above_ceiling": 0}, "num_above_ceiling"),
         ({"probe_speedup": 0}, "probe_speedup"),
         ({"fit_fraction": 0.0}, "fit_fraction"),
+        ({"seem_held": 1.5}, "seem_held"),
         ({"num_confirmed": 0}, "num_confirmed"),
         ({"seem_threshold": 0.0}, "seem_threshold"),
         ({"suspect_factor": 0.0}, "suspect_factor"),

@@ -1,5 +1,7 @@
 """Tests of rayoff.divergence.readings: which part of a run's past the rule looks at."""
 
+import math
+
 import pytest
 
 from rayoff.config import StopperConfig
@@ -25,6 +27,28 @@ def test_the_window_spans_its_share_of_the_budget() -> None:
     readings = make_readings([100, 200, 300, 400, 500, 600])
     assert steps_of(readings) == [300, 400, 500, 600]
     assert steps_of(readings, age=1) == [200, 300, 400, 500]
+
+
+@pytest.mark.parametrize(
+    ("seem", "holds"),
+    [
+        ((0.1, 0.1, 0.1, 0.1), True),
+        ((0.0, 0.05, 0.1, 0.2), True),
+        ((0.1, 0.2, 0.2, 0.15), True),
+        ((0.1, 0.2, 0.2, 0.13), False),
+        ((-0.1, -0.1, -0.1, -0.2), False),
+        ((math.nan, 0.1, math.nan, 0.1), True),
+        ((0.1, 0.1, 0.1, math.nan), True),
+        ((math.nan,) * 4, True),
+    ],
+)
+def test_seem_holds_while_it_is_near_its_peak(seem: tuple[float, ...], holds: bool) -> None:
+    readings = Readings(CONFIG, NUM_STEPS, period=100)
+    for step, value in zip((100, 200, 300, 400), seem, strict=True):
+        readings.take(step, {"critic/q_abs": 1.0, "seem/row_normalized": value})
+    window = readings.window()
+    assert window is not None
+    assert window.holds_seem(0.7) == holds
 
 
 def test_probing_more_often_neither_shortens_nor_fills_it() -> None:

@@ -68,7 +68,7 @@ def foretell(runs: Sequence[Run], config: StopperConfig, share: float = 0.1) -> 
         if window is None:
             continue
         ceiling = CEILING_FACTOR * run.bound
-        ahead = forecast(monitor.law, *window, ceiling, monitor.num_layers)
+        ahead = forecast(monitor.law, window.steps, window.q_abs, ceiling, monitor.num_layers)
         made_at = float(run.steps[index])
         by_age = made_at * (CEILING_FACTOR / run.excess[index]) ** (1 / monitor.num_layers)
         crash = seen_crash(run)

@@ -7,7 +7,6 @@ trials become one Parquet file, a row per run and reading.
 import multiprocessing
 import os
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields
 from functools import cache, partial
@@ -24,6 +23,7 @@ from rayoff.networks import enable_fast_products
 from rayoff.trial import Trial
 from stopping import maze
 from stopping.arms import list_trials
+from stopping.runs import trial_name
 from stopping.signals import ProbeRows, read_signals
 
 Record = dict[str, Any]
@@ -39,10 +39,10 @@ _TRIAL_METRICS = {
 
 def collect(folder: Path, num_workers: int) -> None:
     """Train what is missing in ``folder``; one worker a core, each pinned to its own."""
-    jobs = {f"real-{i:03d}": partial(collect_trial, c) for i, c in enumerate(list_trials())}
-    jobs |= {f"maze-{i:02d}": partial(collect_maze, arm) for i, arm in enumerate(maze.MAZE_ARMS)}
+    jobs = dict(list_jobs())
     (folder / "parts").mkdir(parents=True, exist_ok=True)
-    missing = [name for name in sorted(jobs, key=_scattered) if not _part(folder, name).exists()]
+    # names are hashes: in their order, a part of the corpus already holds all kinds
+    missing = [name for name in sorted(jobs) if not _part(folder, name).exists()]
     cores = multiprocessing.get_context("spawn").Queue()
     for core in sorted(os.sched_getaffinity(0))[:num_workers]:
         cores.put(core)
@@ -54,6 +54,15 @@ def collect(folder: Path, num_workers: int) -> None:
             elapsed = time.monotonic() - started
             left = elapsed / count * (len(missing) - count)
             print(f"{count}/{len(missing)} {name}, {left / 60:.0f} min left", flush=True)
+
+
+def list_jobs() -> Iterator[tuple[str, Callable[[], Iterator[Record]]]]:
+    """Yield the name of each trial of the corpus, and what trains it."""
+    for config in list_trials():
+        name = trial_name(config.data.source, _differences(config), config.num_steps)
+        yield name, partial(collect_trial, config)
+    for arm in maze.MAZE_ARMS:
+        yield trial_name(f"maze-{arm.walk}", repr(arm), arm.num_steps), partial(collect_maze, arm)
 
 
 def merge(folder: Path, target: Path) -> pa.Table:
@@ -149,11 +158,6 @@ def _differences(config: TrialConfig) -> str:
 @cache
 def _load(source: str) -> pa.Table:
     return load_table(source)
-
-
-def _scattered(name: str) -> int:
-    """Order trials so that a part of the corpus already holds all kinds; the same each time."""
-    return zlib.crc32(name.encode())
 
 
 def _part(folder: Path, name: str) -> Path:

@@ -41,7 +41,9 @@ class Outcome(NamedTuple):
 
 
 def upper_limit(num_hits: int, num_trials: int) -> float:
-    """Return the upper 95% limit of a rate, exact and one-sided."""
+    """Return the upper 95% limit of a rate, exact and one-sided; 1 without a trial."""
+    if not num_trials:
+        return 1.0
     test = binomtest(num_hits, num_trials, alternative="less")
     return float(test.proportion_ci(0.95, "exact").high)
 

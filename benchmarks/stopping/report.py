@@ -1,6 +1,7 @@
 """The audit's section of RESULTS.md: tables, figures, and the runs that defeat the rule."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,9 @@ from stopping.judgement import (
 )
 from stopping.rules import OWN, Rule, Stops, list_rules, monitor_rule
 from stopping.runs import Run
+
+SETTLED = Path(__file__).with_name("settled.txt")
+"""Names of the trials that were in view when the rule and its grid were settled."""
 
 CAPTIONS = {
     "tradeoff": "Healthy runs killed against divergent runs caught and budget saved, a dot for "
@@ -41,6 +45,9 @@ def examine(runs: Sequence[Run]) -> tuple[str, dict[str, Figure]]:
     """Return the text and the figures, by the name of their file, of a corpus."""
     real = [run for run in runs if _environment(run) != "maze"]
     maze = [run for run in runs if _environment(run) == "maze"]
+    settled = set(SETTLED.read_text(encoding="utf-8").split())
+    seen = [run for run in real if run.trial in settled]
+    unseen = [run for run in real if run.trial not in settled]
     families = _decide_all(real)
     apart, chosen = _hold_apart(families, real, _other_environment, _environment)
     strict, _ = _hold_apart(families, real, _all_unlike, _environment_setting_seed)
@@ -59,9 +66,11 @@ def examine(runs: Sequence[Run]) -> tuple[str, dict[str, Figure]]:
             "Thresholds chosen on runs of another environment, another half of the settings and "
             "another seed:",
             _outcome_table(strict, real),
-            "The thresholds that rayoff ships, which were chosen on all real runs; the toy maze "
-            "was not looked at:",
-            _outcome_table({"real data": shipped(real)}, real),
+            "The thresholds that rayoff ships. The rule and its grid were settled with three "
+            "quarters of the real runs in view, which flatters it above; the others were trained "
+            "after that, and the toy maze was not looked at:",
+            _outcome_table({"real runs in view": shipped(seen)}, seen),
+            _outcome_table({"real runs trained after": shipped(unseen)}, unseen),
             _outcome_table({"toy maze": shipped(maze)}, maze),
             _describe_trials(real, shipped(real)),
             _describe_forecasts(runs, foretold),

@@ -56,8 +56,12 @@ def list_rules() -> list[Rule]:
         Rule("|Q| over 1000 bounds (authors)", {}, _excess_above(1000, 1)),
         Rule("not finite", {}, _not_finite),
         *(
-            monitor_rule(confirm_factor=c, fit_fraction=f, num_confirmed=m, horizon_fraction=h)
-            for c, f, m, h in product((1.0, 3.0, 10.0), (0.05, 0.1), (1, 2), (0.5, 0.75, 1.0))
+            monitor_rule(num_confirmed=m, seem_held=s, horizon_fraction=h)
+            for m, s, h in product((1, 2), (0.7, 0.8), (0.5, 0.75))
+        ),
+        *(
+            monitor_rule(f"{OWN} without SEEM", num_confirmed=m, seem_held=0.0, horizon_fraction=h)
+            for m, h in product((1, 2), (0.5, 0.75))
         ),
         *(Rule("median of scores", {"grace": g}, _median(g)) for g in (0.25, 0.5)),
         *(
@@ -67,12 +71,14 @@ def list_rules() -> list[Rule]:
     ]
 
 
-def monitor_rule(**thresholds: Any) -> Rule:  # noqa: ANN401 - fields of StopperConfig
+def monitor_rule(family: str = OWN, **thresholds: Any) -> Rule:  # noqa: ANN401 - config fields
     """Return rayoff's own rule, at its defaults but for these fields."""
     factor = min(StopperConfig().suspect_factor, thresholds.get("confirm_factor", math.inf))
     config = StopperConfig(suspect_factor=factor)
     config = dataclasses.replace(config, **thresholds)
-    return Rule(OWN, thresholds, lambda runs: np.array([_monitored(run, config) for run in runs]))
+    return Rule(
+        family, thresholds, lambda runs: np.array([_monitored(run, config) for run in runs])
+    )
 
 
 def replay(run: Run, config: StopperConfig) -> RunMonitor:

@@ -1,5 +1,6 @@
 """The corpus as runs: their readings, and what became of them."""
 
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,11 @@ from numpy.typing import NDArray
 
 CEILING_FACTOR = 1000.0
 """|Q| over the bound that counts as blown up; QLIMIT of the authors' code."""
+
+
+def trial_name(dataset: str, choice: str, num_steps: int) -> str:
+    """Return a short name of a trial, which depends on nothing but what the trial is."""
+    return f"{zlib.crc32(f'{dataset}|{choice}|{num_steps}'.encode()):08x}"
 
 
 @dataclass(frozen=True)
@@ -25,9 +31,9 @@ class Run:
     """By name, each (T,); nan where a number is not finite or was not read."""
 
     @property
-    def trial(self) -> tuple[str, str, int]:
-        """What the runs of one trial have in common: dataset, choices and budget."""
-        return self.described["dataset"], self.described["choice"], self.num_steps
+    def trial(self) -> str:
+        """Name of the trial, which its seeds have in common."""
+        return trial_name(self.described["dataset"], self.described["choice"], self.num_steps)
 
     @property
     def num_steps(self) -> int:

@@ -2,10 +2,13 @@
 
 A run is *suspect* when SEEM is high at several readings in a row, or when |Q| exceeds what the
 rewards allow by a factor: it is then probed more often. It is *lost* when |Q| is far above that
-bound and its growth law passes the ceiling well within the budget, even at the late end of the
-forecast's interval, twice in a row; or when |Q| is above the ceiling already; or when a number
-is no longer finite. SEEM alone never stops a run, and none is needed for a stop: it was high for
-thousands of steps in runs that stayed bounded, and low in some that were lost. It tells why.
+bound, SEEM holds, and its growth law passes the ceiling well within the budget, even at the late
+end of the forecast's interval, twice in a row; or when |Q| is above the ceiling already; or when
+a number is no longer finite.
+
+SEEM alone never stops a run: it was high for thousands of steps in runs that stayed bounded, and
+its height differs between runs that are lost. But it is what drives |Q|: before a growth ends,
+SEEM falls, and the forecast, which knows of |Q| alone, is not believed.
 
 Source:
     Bound and ceiling: QLIMIT in the code of Yue et al. 2023, arXiv 2310.04411, with |r| for r.
@@ -157,7 +160,8 @@ class RunMonitor:
     @property
     def growth(self) -> float | None:
         """Exponent e of |Q| ~ t^e over the window, or None."""
-        return None if self.window is None else growth_exponent(*self.window)
+        window = self.window
+        return None if window is None else growth_exponent(window.steps, window.q_abs)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the monitor knows, as JSON can hold it."""
@@ -184,19 +188,21 @@ class RunMonitor:
     def _growth(self) -> _Growth | None:
         """Return how |Q| grows; None where there are too few readings."""
         window = self.window
-        return None if window is None else _Growth(self._ahead(window), growth_exponent(*window))
+        if window is None:
+            return None
+        return _Growth(self._ahead(window), growth_exponent(window.steps, window.q_abs))
 
     def _ahead(self, window: Window) -> Forecast:
-        return forecast(self.law, *window, self._ceiling, self.num_layers)
+        return forecast(self.law, window.steps, window.q_abs, self._ceiling, self.num_layers)
 
     def _foresees_loss(self, age: int) -> bool:
-        """Whether |Q| was far out, and would have passed the ceiling in time, ``age`` ago."""
+        """Whether |Q| was far out, SEEM held, and the ceiling lay ahead, ``age`` ago."""
         config, window = self.config, self._readings.window(age)
         if window is None or window.q_abs[-1] <= config.confirm_factor * self.q_bound:
             return False
         now = window.steps[-1]
         horizon = now + config.horizon_fraction * (self.num_steps - now)
-        return self._ahead(window).high <= horizon
+        return window.holds_seem(config.seem_held) and self._ahead(window).high <= horizon
 
     def _above_ceiling(self, last: Reading) -> str | None:
         """Return the reason if |Q| has stayed above the ceiling."""

@@ -27,6 +27,13 @@ class Window(NamedTuple):
     """[step], rising."""
     q_abs: list[float]
     """|Q| at these steps, above zero."""
+    seem: list[float | None]
+    """Row-normalised SEEM at these steps."""
+
+    def holds_seem(self, share: float) -> bool:
+        """Whether the last SEEM is at least a share of the peak; so where it was not read."""
+        last, known = self.seem[-1], [seem for seem in self.seem if seem is not None]
+        return last is None or last >= share * max(known)
 
 
 class Readings:
@@ -92,7 +99,8 @@ class Readings:
             chosen.append(nearest)
         if min(reading.q_abs for reading in chosen) <= 0:
             return None
-        return Window([reading.step for reading in chosen], [reading.q_abs for reading in chosen])
+        steps, q_abs, seem = zip(*chosen, strict=True)
+        return Window(list(steps), list(q_abs), list(seem))
 
     def num_suspicious(self) -> int:
         """Return the number of readings in a row, up to the last, at which SEEM was high."""

@@ -56,6 +56,7 @@ def check_stopper(config: StopperConfig) -> None:
     _require(config.seem_threshold > 0, config, "seem_threshold", "above 0")
     _require(config.diverged_factor > 0, config, "diverged_factor", "above 0")
     _require(config.suspect_factor > 0, config, "suspect_factor", "above 0")
+    _require(0 <= config.seem_held <= 1, config, "seem_held", "in [0, 1]")
     _require(0 <= config.audit_fraction <= 1, config, "audit_fraction", "in [0, 1]")
     _require(0 < config.horizon_fraction <= 1, config, "horizon_fraction", "in (0, 1]")
     for low, high in (

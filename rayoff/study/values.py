@@ -58,6 +58,7 @@ RANGES: dict[str, Any] = {
     "stopper.num_confirmed": _AT_LEAST_ONE,
     "stopper.ceiling_factor": _POSITIVE,
     "stopper.num_above_ceiling": _AT_LEAST_ONE,
+    "stopper.seem_held": Field(ge=0, le=1),
     "stopper.horizon_fraction": _SHARE,
     "stopper.probe_speedup": _AT_LEAST_ONE,
     "stopper.audit_fraction": Field(ge=0, le=1),
