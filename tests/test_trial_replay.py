@@ -222,6 +222,17 @@ def test_eager_steps_can_be_asked_for() -> None:
     assert replay.obstacle == "eager steps were asked for"
 
 
+def test_draws_that_are_not_held_in_place_are_an_obstacle() -> None:
+    draws = make_draws(SEEDS, num_ahead=8)
+    agent = make_agent(tiny("bc"), NUM_OBSERVATIONS, NUM_ACTIONS, make_draws(SEEDS))
+    replay = Replay(agent, make_sampler(), draws)
+    replay.advance(5)
+    assert replay.obstacle == "the random numbers are not held in place"
+    plain, eager = make_replay(tiny("bc"), eager=True)
+    eager.advance(5)
+    assert_equal_bits(agent, plain)
+
+
 def test_statistics_that_were_handed_out_stay_as_they_were() -> None:
     _, replay = make_replay(tiny("td3_bc"), eager=False)
     replay.advance(12)

@@ -34,7 +34,7 @@ def make_draws(seeds: Tensor, step: Tensor) -> Draws:
         seeds: seeds of the runs, int64, (K,).
         step: gradient step, int64, (); advanced in place.
     """
-    return Draws(seeds, step) if seeds.device.type == "cuda" else HeldDraws(seeds, step, 64)
+    return HeldDraws(seeds, step, 64) if seeds.device.type == "cpu" else Draws(seeds, step)
 
 
 class Step(Protocol):
@@ -50,10 +50,10 @@ class Step(Protocol):
 class EagerStep:
     """Samples and updates, operation by operation; what a debugger can step through."""
 
-    obstacle: str | None = None
-
-    def __init__(self, agent: Agent, sampler: Sampler, draws: Draws) -> None:
-        self.agent, self.sampler, self.draws = agent, sampler, draws
+    def __init__(
+        self, agent: Agent, sampler: Sampler, draws: Draws, obstacle: str | None = None
+    ) -> None:
+        self.agent, self.sampler, self.draws, self.obstacle = agent, sampler, draws, obstacle
 
     def __call__(self, *, read: bool) -> Info:
         """Take the step."""
@@ -72,8 +72,8 @@ class RecordedStep:
     are recorded, and compared.
     """
 
-    def __init__(self, eager: EagerStep, memory: Memory) -> None:
-        self._eager, self._memory = eager, memory
+    def __init__(self, eager: EagerStep, draws: HeldDraws, memory: Memory) -> None:
+        self._eager, self._draws, self._memory = eager, draws, memory
         self._asked: list[DrawKey] | None = None
         self._recording: Recording | None = None
         self._programs: dict[bool, Program] = {}
@@ -83,33 +83,29 @@ class RecordedStep:
         """Take the step, by the fastest way that is ready."""
         if self._programs:
             return self._replay(self._programs[read])
-        draws = self._eager.draws
-        if self.obstacle is not None or not isinstance(draws, HeldDraws):
+        if self.obstacle is not None:
             return self._eager(read=read)
         if self._asked is None:
             info = self._eager(read=read)
-            self._asked = list(draws.asked)
+            self._asked = list(self._draws.asked)
             return info
-        return self._record(draws, self._asked)
+        return self._record(self._asked)
 
     def _replay(self, program: Program) -> Info:
-        draws = self._eager.draws
-        assert isinstance(draws, HeldDraws)
-        assert self._asked is not None
-        draws.advance()
-        draws.fill(self._asked)
+        self._draws.advance()
+        self._draws.fill(self._asked or ())
         program.run()
         self._eager.agent.num_updates += 1
         return program.info
 
-    def _record(self, draws: HeldDraws, asked: list[DrawKey]) -> Info:
+    def _record(self, asked: list[DrawKey]) -> Info:
         """Take the step and record it; make the programs if it was recorded before."""
-        draws.advance()
-        draws.fill(asked)
+        self._draws.advance()
+        self._draws.fill(asked)
         with Recording() as recording:
             info = self._eager.update()
         self.obstacle = recording.obstacle
-        if list(draws.asked) != asked:
+        if list(self._draws.asked) != asked:
             self.obstacle = "the random numbers asked for do not recur"
         if self._recording is None:
             self._recording = recording
@@ -188,20 +184,18 @@ class Replay:
                 ``HeldDraws`` can be replayed.
             eager: take every step operation by operation.
         """
-        self._agent, self._eager, self._always_eager = (
-            agent,
-            EagerStep(agent, sampler, draws),
-            eager,
-        )
+        obstacle = "eager steps were asked for" if eager else None
+        if draws.step.device.type != "cuda" and not isinstance(draws, HeldDraws):
+            obstacle = "the random numbers are not held in place"
+        self._agent = agent
+        self._eager = EagerStep(agent, sampler, draws, obstacle)
         self._tensors: list[Tensor] = []
         self._steps: dict[bool, Step] = {}
         self.info: Info = {}
 
     @property
     def obstacle(self) -> str | None:
-        """Why steps are taken eagerly, or None: what in them does not recur."""
-        if self._always_eager:
-            return "eager steps were asked for"
+        """Why steps are taken eagerly, or None."""
         return next((step.obstacle for step in self._steps.values() if step.obstacle), None)
 
     def advance(self, num_steps: int) -> None:
@@ -227,8 +221,9 @@ class Replay:
         return [leaf for leaf in tree_leaves(state) if isinstance(leaf, Tensor)]
 
     def _make_step(self, memory: Memory) -> Step:
-        if self._always_eager:
+        draws = self._eager.draws
+        if self._eager.obstacle is not None:
             return self._eager
-        if self._eager.draws.step.device.type == "cuda":
-            return CapturedStep(self._eager)
-        return RecordedStep(self._eager, memory)
+        if isinstance(draws, HeldDraws):
+            return RecordedStep(self._eager, draws, memory)
+        return CapturedStep(self._eager)
