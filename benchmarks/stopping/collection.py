@@ -69,11 +69,19 @@ def merge(folder: Path, target: Path) -> pa.Table:
     """Write the readings of all trials on disk as one file, and return them."""
     parts = [pq.read_table(path) for path in sorted((folder / "parts").glob("*.parquet"))]
     table = pa.concat_tables(parts, promote_options="permissive")
-    doubles = [f.name for f in table.schema if pa.types.is_float64(f.type)]
-    for name in doubles:
+    numbers = [field.name for field in table.schema if pa.types.is_float64(field.type)]
+    for name in numbers:
         index = table.schema.get_field_index(name)
         table = table.set_column(index, name, table[name].cast(pa.float32()))
-    pq.write_table(table, target, compression="zstd")
+    others = [name for name in table.column_names if name not in numbers]
+    pq.write_table(
+        table,
+        target,
+        compression="zstd",
+        compression_level=19,
+        use_dictionary=others,
+        use_byte_stream_split=numbers,
+    )
     return table
 
 
