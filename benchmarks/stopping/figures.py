@@ -67,7 +67,7 @@ def draw_calibration(foretold: Sequence[Foretold]) -> Figure:
         low, high = np.array([[f.low, min(f.high, 1e6)] for f in chosen]).T
         axes.vlines(seen, low, high, color=color, lw=0.6, alpha=0.5)
         axes.scatter(seen, predicted, s=10, color=color, label=label, zorder=3)
-    ends = np.array([10, 1e4])
+    ends = np.array([100, 1e4])
     axes.plot(ends, ends, color=REFERENCE_COLOR, lw=0.8)
     axes.fill_between(ends, 0.75 * ends, 1.25 * ends, color=BASELINE_COLOR, alpha=0.15, lw=0)
     axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
@@ -89,8 +89,8 @@ def outcomes_of(
 def _colors(families: Mapping[str, object]) -> dict[str, str]:
     """Return a colour for each family; ours is black, and drawn last."""
     others = [family for family in families if family != OWN]
-    palette = [*ARM_COLORS, "#8C510A", "#762A83", "#1B7837", BASELINE_COLOR]
-    return {**dict(zip(others, palette, strict=False)), OWN: "#000000"}
+    palette = [*ARM_COLORS, "#8C510A", "#762A83", "#1B7837", BASELINE_COLOR, "#B2182B"]
+    return {**dict(zip(others, palette[: len(others)], strict=True)), OWN: "#000000"}
 
 
 def _target(lags: bool) -> str:
