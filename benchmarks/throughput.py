@@ -3,7 +3,8 @@
 Shapes: 2 x 256 networks, batch 256, 11-d states, 3-d actions; a step is about 407 MFLOP. Narrow
 networks are 2 x 64, with about 29 MFLOP.
 Passes are interleaved, so that a drift of the core's speed meets every contender; figures are
-medians over passes, and ratios are taken within a pass.
+medians over passes, and ratios are taken within a pass. Seconds are those of the process on its
+core: what else runs there costs no one's figure but by the caches it fills.
 
     python benchmarks/throughput.py --peer-python .venv-peers/bin/python
 """
@@ -23,14 +24,14 @@ PEERS = {"d3rlpy": "d3rlpy_td3_bc.py", "jax": "jax_td3_bc.py"}
 
 
 def time_calls(call: Callable[[], object], seconds: float, num_warmup: int = 20) -> float:
-    """Return calls per second over at least ``seconds`` [s]."""
+    """Return calls per second of CPU over at least ``seconds`` [s]."""
     for _ in range(num_warmup):
         call()
-    count, started = 0, time.perf_counter()
-    while time.perf_counter() - started < seconds:
+    count, started = 0, time.process_time()
+    while time.process_time() - started < seconds:
         call()
         count += 1
-    return count / (time.perf_counter() - started)
+    return count / (time.process_time() - started)
 
 
 def measure_ours(
