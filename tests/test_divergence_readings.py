@@ -49,6 +49,7 @@ def test_seem_holds_while_it_is_near_its_peak(seem: tuple[float, ...], holds: bo
     window = readings.window()
     assert window is not None
     assert window.holds_seem(0.7) == holds
+    assert window.holds_seem(0.0)
 
 
 def test_probing_more_often_neither_shortens_nor_fills_it() -> None:

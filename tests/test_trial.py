@@ -149,7 +149,10 @@ def test_a_run_that_was_wrongly_given_up_counts_as_done(table: pa.Table) -> None
         suspect_factor=1e-3,
         confirm_factor=1e-3,
         diverged_factor=1.0,
-        ceiling_factor=1.0,
+        ceiling_factor=0.6,
+        fit_fraction=0.01,
+        num_confirmed=1,
+        seem_held=0.0,
         horizon_fraction=1.0,
     )
     critic = CriticConfig(width=64, norm="layer")

@@ -31,9 +31,9 @@ class Window(NamedTuple):
     """Row-normalised SEEM at these steps."""
 
     def holds_seem(self, share: float) -> bool:
-        """Whether the last SEEM is at least a share of the peak; so where it was not read."""
+        """Whether the last SEEM is at least a share of the peak; so for 0, and if not read."""
         last, known = self.seem[-1], [seem for seem in self.seem if seem is not None]
-        return last is None or last >= share * max(known)
+        return not share or last is None or last >= share * max(known)
 
 
 class Readings:
