@@ -185,7 +185,7 @@ class StopperConfig:
     """|Q| over the bound that counts as blown up, and that the forecast is asked about."""
     num_above_ceiling: int = 2
     """Readings in a row above the ceiling that stop a run without a forecast."""
-    seem_held: float = 0.7
+    seem_held: float = 0.9
     """Share of its peak over the fit below which row-normalised SEEM is falling: growth is about
     to end, and no forecast is believed; in [0, 1], 0 asks for nothing."""
     horizon_fraction: float = 0.75

@@ -79,8 +79,8 @@ def merge(folder: Path, target: Path) -> pa.Table:
         target,
         compression="zstd",
         compression_level=19,
-        use_dictionary=others,
-        use_byte_stream_split=numbers,
+        use_dictionary=others,  # pyright: ignore[reportArgumentType]: a list, says its doc
+        use_byte_stream_split=numbers,  # pyright: ignore[reportArgumentType]: likewise
     )
     return table
 

@@ -21,8 +21,10 @@ from stopping.judgement import (
 from stopping.rules import OWN, Rule, Stops, list_rules, monitor_rule
 from stopping.runs import Run
 
-SETTLED = Path(__file__).with_name("settled.txt")
-"""Names of the trials that were in view when the rule and its grid were settled."""
+TRIALS_IN_VIEW = Path(__file__).with_name("in_view.txt")
+"""Names of the trials that were in view when the rule was settled."""
+SETTLED = {"num_confirmed": 2, "seem_held": 0.7, "horizon_fraction": 0.75}
+"""Thresholds as they were when the other trials were trained."""
 
 CAPTIONS = {
     "tradeoff": "Healthy runs killed against divergent runs caught and budget saved, a dot for "
@@ -45,9 +47,11 @@ def examine(runs: Sequence[Run]) -> tuple[str, dict[str, Figure]]:
     """Return the text and the figures, by the name of their file, of a corpus."""
     real = [run for run in runs if _environment(run) != "maze"]
     maze = [run for run in runs if _environment(run) == "maze"]
-    settled = set(SETTLED.read_text(encoding="utf-8").split())
-    seen = [run for run in real if run.trial in settled]
-    unseen = [run for run in real if run.trial not in settled]
+    in_view = set(TRIALS_IN_VIEW.read_text(encoding="utf-8").split())
+    seen = [run for run in real if run.trial in in_view]
+    unseen = [run for run in real if run.trial not in in_view]
+    settled = monitor_rule(**SETTLED).decide
+    told = ", ".join(f"{name} {value:g}" for name, value in SETTLED.items())
     families = _decide_all(real)
     apart, chosen = _hold_apart(families, real, _other_environment, _environment)
     strict, _ = _hold_apart(families, real, _all_unlike, _environment_setting_seed)
@@ -66,14 +70,20 @@ def examine(runs: Sequence[Run]) -> tuple[str, dict[str, Figure]]:
             "Thresholds chosen on runs of another environment, another half of the settings and "
             "another seed:",
             _outcome_table(strict, real),
-            "The thresholds that rayoff ships. The rule and its grid were settled with three "
-            "quarters of the real runs in view, which flatters it above; the others were trained "
-            "after that, and the toy maze was not looked at:",
-            _outcome_table({"real runs in view": shipped(seen)}, seen),
-            _outcome_table({"real runs trained after": shipped(unseen)}, unseen),
+            "The form of our rule and its grid were settled with part of the real runs in view, "
+            "which flatters it above. The others were trained after that, and judged by the "
+            f"thresholds as they then were ({told}):",
+            _outcome_table({"real runs in view": settled(seen)}, seen),
+            _outcome_table({"real runs trained after": settled(unseen)}, unseen),
+            "The thresholds that rayoff ships were chosen on all real runs; the toy maze was not "
+            "looked at:",
+            _outcome_table({"real runs": shipped(real)}, real),
             _outcome_table({"toy maze": shipped(maze)}, maze),
             _describe_trials(real, shipped(real)),
             _describe_forecasts(runs, foretold),
+            "The runs that defeat ours, with thresholds chosen on the other environment:",
+            _describe_defeats(real, apart[OWN]),
+            "And with those that are shipped, on real data and the toy maze:",
             _describe_defeats([*real, *maze], np.append(shipped(real), shipped(maze))),
             *(f"![{text}](figures/audit-{name}.svg)" for name, text in CAPTIONS.items()),
         ]
@@ -236,8 +246,8 @@ def _describe_defeats(runs: Sequence[Run], stops: Stops) -> str:
             f"most {np.nanmax(run.excess):.3g}, {run.excess[-1]:.3g} at the end"
         )
     if not told:
-        return "No run defeats them: every divergent run is stopped, and no healthy one."
-    return "\n".join(["The runs that defeat them:", "", *sorted(told)])
+        return "None: every divergent run is stopped, and no healthy one."
+    return "\n".join(sorted(told))
 
 
 def _escaped(name: str) -> str:

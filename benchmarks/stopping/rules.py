@@ -57,7 +57,7 @@ def list_rules() -> list[Rule]:
         Rule("not finite", {}, _not_finite),
         *(
             monitor_rule(num_confirmed=m, seem_held=s, horizon_fraction=h)
-            for m, s, h in product((1, 2), (0.7, 0.8), (0.5, 0.75))
+            for m, s, h in product((1, 2), (0.7, 0.8, 0.9), (0.5, 0.75))
         ),
         *(
             monitor_rule(f"{OWN} without SEEM", num_confirmed=m, seem_held=0.0, horizon_fraction=h)

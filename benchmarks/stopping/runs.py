@@ -80,7 +80,7 @@ def load_runs(path: Path) -> list[Run]:
 
 
 _SETTINGS = {"learning_rate", "discount", "tau", "bc_weight", "rd_weight", "fraction"}
-_SETTINGS |= {"reward_scale", "bound", "step"}
+_SETTINGS |= {"reward_scale", "bound", "step", "num_critics"}
 
 
 def _is_series(dtype: Any, name: str) -> bool:  # noqa: ANN401 - numpy's dtype of any column
