@@ -219,7 +219,8 @@ def print_table(passes: list[dict[str, float]]) -> None:
         for num_seeds in (1, 8):
             ours, eager = f"{kind}{'' if kind else 'ours_'}{num_seeds}", f"{kind}eager_{num_seeds}"
             ratio = median(lambda p, ours=ours, eager=eager: p[ours] / p[eager])
-            print(f"| replayed over eager, {num_seeds} seeds{suffix} | {ratio:.2f} |")
+            seeds = "1 seed" if num_seeds == 1 else f"{num_seeds} seeds"
+            print(f"| replayed over eager, {seeds}{suffix} | {ratio:.2f} |")
     print(f"| 8 seeds over 1, per seed | {median(lambda p: p['ours_8'] / p['ours_1']):.2f} |")
     for peer in PEERS:
         if peer in passes[0]:
