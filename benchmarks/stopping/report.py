@@ -36,6 +36,20 @@ CAPTIONS = {
 }
 
 
+INTRODUCTION = """\
+```sh
+export MINARI_DATASETS_PATH=../shared/data/minari
+python benchmarks/audit.py collect --folder corpus   # about 70 minutes on two cores
+python benchmarks/audit.py judge                     # needs audit.parquet alone
+```
+
+172 trials of TD3 and TD3+BC with two seeds each (`stopping/arms.py`), on the replay and medium
+data of hopper and halfcheetah, trained in full for 4,000 to 8,000 steps with a reading every 100;
+and 17 settings of the toy maze with eight seeds each and 40 readings. A run has *diverged* if its
+|Q| ended above 1000 times the bound max|r| / (1 - discount), or not finite; all others are
+*healthy*, also those that ended at 900 times the bound."""
+
+
 class Candidates(NamedTuple):
     """The rules of one family, and how each stops all runs."""
 
@@ -59,6 +73,7 @@ def examine(runs: Sequence[Run]) -> tuple[str, dict[str, Figure]]:
     foretold = foretell(runs, StopperConfig())
     text = "\n\n".join(
         [
+            INTRODUCTION,
             _describe_corpus(runs),
             "Thresholds chosen on one environment (fewest healthy runs killed, then most budget "
             "saved), judged on the other. *Caught* is stopped before the crash, in brackets also "
