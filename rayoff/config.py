@@ -178,7 +178,7 @@ class StopperConfig:
     num_fitted: int = 5
     """Readings of |Q| that its growth law is fitted to, at least 3."""
     fit_fraction: float = 0.1
-    """Share of the budget over which they are spread, in (0, 1); no run is stopped before."""
+    """Share of the budget over which they are spread, in (0, 1); no forecast comes before."""
     num_confirmed: int = 2
     """Forecasts in a row, one reading of the fit apart, that must agree on a stop."""
     ceiling_factor: float = 1000.0
@@ -194,7 +194,7 @@ class StopperConfig:
     diverged_factor: float = 10.0
     """|Q| over the bound above which a run that trained to its end counts as diverged."""
     probe_speedup: int = 5
-    """Factor by which a suspect run's trial is probed more often."""
+    """Factor by which a suspect run is probed more often."""
     audit_fraction: float = 0.0
     """Share of the runs that would be stopped which train on all the same, in [0, 1]: the
     report then tells how many stops were right. Drawn for each run by its seed and arm."""

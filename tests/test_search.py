@@ -443,7 +443,7 @@ def test_schedulers_and_optuna_see_a_lost_trial_as_one_that_ended_at_the_floor(
         storage=storage,
     )
     scheduler = ASHAScheduler("timesteps_total", "score", "max", max_t=200, grace_period=100)
-    results = tune.Tuner(
+    tuner = tune.Tuner(
         tune.with_parameters(StudyTrial, job=job),
         tune_config=tune.TuneConfig(
             search_alg=search, scheduler=scheduler, num_samples=len(ids), max_concurrent_trials=2
@@ -453,7 +453,9 @@ def test_schedulers_and_optuna_see_a_lost_trial_as_one_that_ended_at_the_floor(
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
-    ).fit()
+    )
+    with session():  # which puts back the handlers that Ray Tune leaves behind
+        results = tuner.fit()
 
     assert not results.errors
     last: list[dict[str, Any]] = [result.metrics or {} for result in results]

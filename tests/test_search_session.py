@@ -133,7 +133,7 @@ def test_a_signal_to_the_group_ends_driver_and_ray_in_order(place: str) -> None:
         pids = family(driver.pid)
         assert len(pids) > 4
         os.killpg(driver.pid, signal.SIGTERM)
-        assert driver.communicate(timeout=30) == ("kept\n", None)
+        assert driver.communicate(timeout=120) == ("kept\n", None)
         assert driver.returncode == 128 + signal.SIGTERM
     assert_all_end(pids, 10)
 
@@ -145,7 +145,7 @@ def test_a_driver_that_loses_its_ray_does_not_wait_a_minute(place: str) -> None:
         pids = family(driver.pid)
         for pid in pids:
             os.kill(pid, signal.SIGTERM)
-        driver.wait(timeout=30)
+        driver.wait(timeout=120)
     assert_all_end(pids, 30)
 
 

@@ -31,7 +31,10 @@ class Window(NamedTuple):
     """Row-normalised SEEM at these steps."""
 
     def holds_seem(self, share: float) -> bool:
-        """Whether the last SEEM is at least a share of the peak; so for 0, and if not read."""
+        """Whether the last SEEM is at least a share of the peak; so for 0, and if not read.
+
+        Where even the peak is below zero, the critic excites nothing, and nothing is held.
+        """
         last, known = self.seem[-1], [seem for seem in self.seem if seem is not None]
         return not share or last is None or last >= share * max(known)
 

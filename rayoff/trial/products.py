@@ -51,11 +51,12 @@ def _matmul() -> Any:  # noqa: ANN401 - untyped in torch
 def _by_blas(call: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the call returns
     """Make a call without oneDNN."""
     matmul = _matmul()
+    before = matmul.fp32_precision
     matmul.fp32_precision = "ieee"
     try:
         return call()
     finally:
-        matmul.fp32_precision = "bf16"
+        matmul.fp32_precision = before
 
 
 @cache

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -98,43 +98,59 @@ class Recording(TorchDispatchMode):
             self.obstacle = self.obstacle or _obstacle(self.operations[-1])
         return results
 
-    def difference(self, other: "Recording") -> str | None:
-        """Return what the same step did otherwise at another time, or None.
+    def signature(self) -> "Signature":
+        """Return what the step did, without the memory that it did it in."""
+        describe = _Describer()
+        described = [describe(operation) for operation in self.operations]
+        made = describe.made
+        outside = [t for o in self.operations for t in o.inputs if storage_of(t) not in made]
+        return Signature(described, outside)
+
+    def difference(self, earlier: "Signature") -> str | None:
+        """Return what the same step did otherwise at an earlier time, or None.
 
         Numbers and outside tensors must be the same: one that changes from step to step, as a
         learning rate on a schedule of Python's does, would be frozen by a replay.
         """
-        ours, theirs = _Signature(), _Signature()
-        for mine, yours in zip_longest(self.operations, other.operations):
-            if mine is None or yours is None or ours.of(mine) != theirs.of(yours):
+        for mine, yours in zip_longest(self.signature().operations, earlier.operations):
+            if mine != yours:
                 found = mine or yours
                 assert found is not None
-                return f"{found.function} does not recur as it was"
+                return f"{found[0]} does not recur as it was"
         return None
 
 
-class _Signature:
+class Signature(NamedTuple):
+    """What a recorded step did."""
+
+    operations: list[tuple[object, ...]]
+    """Each operation, its numbers, and the geometry and origin of its tensors."""
+    outside: list[Tensor]
+    """What it found; kept, so that nothing else comes to lie at the same address."""
+
+
+class _Describer:
     """Describes operations with the memory that they make numbered in order."""
 
     def __init__(self) -> None:
-        self._made: dict[int, int] = {}
+        self.made: dict[int, int] = {}
         self._outside: set[int] = set()
 
-    def of(self, operation: Operation) -> tuple[object, ...]:
+    def __call__(self, operation: Operation) -> tuple[object, ...]:
         """Return the operation, its numbers, and the geometry and origin of its tensors."""
         leaves, structure = tree_flatten((operation.arguments, dict(operation.options)))
         for tensor in operation.inputs:
-            if storage_of(tensor) not in self._made:
+            if storage_of(tensor) not in self.made:
                 self._outside.add(storage_of(tensor))
         described = [self._describe(leaf) for leaf in leaves]
         for tensor in operation.results:
             if storage_of(tensor) not in self._outside:
-                self._made.setdefault(storage_of(tensor), len(self._made))
+                self.made.setdefault(storage_of(tensor), len(self.made))
         return operation.function, structure, *described
 
     def _describe(self, leaf: object) -> object:
         if not isinstance(leaf, Tensor):
             return leaf if leaf == leaf else "nan"
         storage = storage_of(leaf)
-        origin = ("made", self._made[storage]) if storage in self._made else ("outside", storage)
+        origin = ("made", self.made[storage]) if storage in self.made else ("outside", storage)
         return *origin, leaf.dtype, leaf.shape, leaf.stride(), leaf.storage_offset()

@@ -21,7 +21,7 @@ from rayoff.agents import Agent
 from rayoff.draws import DrawKey, Draws, HeldDraws
 from rayoff.trial.agent_state import agent_state
 from rayoff.trial.program import Memory, Program
-from rayoff.trial.recording import Recording
+from rayoff.trial.recording import Recording, Signature
 from rayoff.trial.sampling import Sampler
 
 Info = dict[str, Tensor]
@@ -75,7 +75,7 @@ class RecordedStep:
     def __init__(self, eager: EagerStep, draws: HeldDraws, memory: Memory) -> None:
         self._eager, self._draws, self._memory = eager, draws, memory
         self._asked: list[DrawKey] | None = None
-        self._recording: Recording | None = None
+        self._before: Signature | None = None
         self._programs: dict[bool, Program] = {}
         self.obstacle: str | None = None
 
@@ -107,11 +107,12 @@ class RecordedStep:
         self.obstacle = recording.obstacle
         if list(self._draws.asked) != asked:
             self.obstacle = "the random numbers asked for do not recur"
-        if self._recording is None:
-            self._recording = recording
+        if self._before is None and self.obstacle is None:
+            self._before = recording.signature()
             return info
-        self.obstacle = self.obstacle or recording.difference(self._recording)
-        self._recording = None
+        if self.obstacle is None and self._before is not None:
+            self.obstacle = recording.difference(self._before)
+        self._before = None
         if self.obstacle is None:
             operations = recording.operations
             self._programs = {
