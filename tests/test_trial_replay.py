@@ -26,6 +26,7 @@ from rayoff.batch import Batch
 from rayoff.checkpoint import flatten_state
 from rayoff.config import EvaluationConfig, SeemConfig, TrialConfig
 from rayoff.data import Transitions, load_table
+from rayoff.networks import enable_fast_products
 from rayoff.trial import Trial
 from rayoff.trial.agent_state import agent_state, load_agent_state
 from rayoff.trial.replay import RecordedStep, Replay
@@ -99,6 +100,33 @@ def test_other_choices_are_replayed_bit_by_bit_too(algorithm: str, choice: str) 
     if algorithm == "bc":
         changes = {"network": changes.get("network", {})}
     assert_replay_equals_eager(tiny(algorithm, **changes))
+
+
+@pytest.mark.parametrize("width", [64, 256])
+def test_networks_of_common_widths_with_fast_products_are_replayed_bit_by_bit(width: int) -> None:
+    """There products go to one library or the other, by what is faster at the same bits."""
+    matmul = torch.backends.mkldnn.matmul  # pyright: ignore[reportAttributeAccessIssue]: untyped
+    before = matmul.fp32_precision
+    enable_fast_products()
+    try:
+        config = tiny("td3_bc")
+        config = replace(config, critic=replace(config.critic, width=width))
+        assert_replay_equals_eager(replace(config, actor=replace(config.actor, width=width)))
+    finally:
+        matmul.fp32_precision = before
+
+
+def test_a_number_that_is_changed_between_steps_is_seen() -> None:
+    (agent, replay), (plain, eager) = (
+        make_replay(tiny("td3_bc"), eager=eager) for eager in (False, True)
+    )
+    for one, trained in ((replay, agent), (eager, plain)):
+        one.advance(9)
+        for optimizer in (trained.critic_optimizer, trained.actor_optimizer):  # pyright: ignore[reportAttributeAccessIssue]: of this agent
+            optimizer.param_groups[0]["lr"] *= 0.1
+        one.advance(8)
+    assert replay.obstacle is None
+    assert_equal_bits(agent, plain)
 
 
 def test_the_laid_out_step_is_shorter_and_leaves_unread_statistics_out() -> None:

@@ -27,7 +27,12 @@ class Agent(Protocol):
     num_updates: int
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
-        """Take one gradient step of every run in place and return its statistics, each (K,)."""
+        """Take one gradient step of every run in place and return its statistics, each (K,).
+
+        All updates of a kind, with and without the actor's, are the same operations on the same
+        numbers: a step is recorded once and replayed (``rayoff.trial.replay``), so a choice that
+        Python makes by a counter of its own would be frozen.
+        """
         ...
 
     def act(self, observations: Tensor) -> Tensor:

@@ -148,17 +148,25 @@ class CapturedStep:
                 info = self._eager(read=read)
             torch.cuda.current_stream().wait_stream(stream)
             return info
-        if self._graph is None:
+        if self._graph is None and self.obstacle is None:
             self._graph = self._capture()
+        if self._graph is None:
+            return self._eager(read=read)
         self._graph.replay()
         self._eager.agent.num_updates += 1
         return self._info
 
-    def _capture(self) -> torch.cuda.CUDAGraph:
+    def _capture(self) -> torch.cuda.CUDAGraph | None:
+        """Return the graph of the step, or None and an obstacle where CUDA refuses one."""
         graph, num_updates = torch.cuda.CUDAGraph(), self._eager.agent.num_updates
-        with torch.cuda.graph(graph):
-            self._info = self._eager(read=True)
-        self._eager.agent.num_updates = num_updates
+        try:
+            with torch.cuda.graph(graph):
+                self._info = self._eager(read=True)
+        except RuntimeError as error:
+            self.obstacle = f"CUDA cannot capture it: {error}"
+            return None
+        finally:
+            self._eager.agent.num_updates = num_updates
         return graph
 
 
@@ -166,8 +174,8 @@ class Replay:
     """Takes training steps of an agent, by replay wherever that is possible.
 
     The agent is live: between two calls of ``advance`` its tensors may be read, and changed in
-    place. Where one was replaced instead, as optimisers do when they load a state, the step is
-    recorded anew.
+    place. Where one was replaced instead, as optimisers do when they load a state, or a number of
+    their state has changed, the step is recorded anew.
 
     Attributes:
         info: the latest statistics of every name, each (K,).
@@ -190,7 +198,7 @@ class Replay:
             obstacle = "the random numbers are not held in place"
         self._agent = agent
         self._eager = EagerStep(agent, sampler, draws, obstacle)
-        self._tensors: list[Tensor] = []
+        self._state: list[object] = []
         self._steps: dict[bool, Step] = {}
         self.info: Info = {}
 
@@ -208,18 +216,17 @@ class Replay:
             # the last steps are read, with and without the actor's
             info |= self._steps[moves_actor](read=remaining <= period)
         self.info = {name: value.clone() for name, value in info.items()}
-        self._tensors = self._find_tensors()
+        self._state = self._find_state()
 
     def _forget_if_replaced(self) -> None:
-        """Record anew where the agent's tensors are not those that were recorded."""
-        known = [tensor.data_ptr() for tensor in self._tensors]
-        if not self._steps or [tensor.data_ptr() for tensor in self._find_tensors()] != known:
+        """Record anew where the agent's tensors or numbers are not those that were recorded."""
+        if not self._steps or _identities(self._find_state()) != _identities(self._state):
             memory = Memory()
             self._steps = {kind: self._make_step(memory) for kind in (False, True)}
 
-    def _find_tensors(self) -> list[Tensor]:
-        state = agent_state(self._agent)
-        return [leaf for leaf in tree_leaves(state) if isinstance(leaf, Tensor)]
+    def _find_state(self) -> list[object]:
+        """Return the tensors and numbers of the agent, but for its count of updates."""
+        return tree_leaves(agent_state(self._agent) | {"num_updates": None})
 
     def _make_step(self, memory: Memory) -> Step:
         draws = self._eager.draws
@@ -228,3 +235,8 @@ class Replay:
         if isinstance(draws, HeldDraws):
             return RecordedStep(self._eager, draws, memory)
         return CapturedStep(self._eager)
+
+
+def _identities(leaves: list[object]) -> list[object]:
+    """Return where tensors lie, and what everything else is."""
+    return [leaf.data_ptr() if isinstance(leaf, Tensor) else leaf for leaf in leaves]
