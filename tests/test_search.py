@@ -659,6 +659,18 @@ def test_a_study_that_is_told_to_end_does_so_as_on_an_interrupt(
     assert signal.getsignal(number) == before
 
 
+def test_a_study_in_the_background_of_a_script_is_ended_by_a_signal_too(cluster: None) -> None:
+    """Shells let such jobs ignore SIGINT, into which other signals are turned."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(KeyboardInterrupt) as interrupt, session():
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupt.value.args == (signal.SIGTERM,)
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_a_study_that_outlives_its_terminal_by_request_is_not_ended_by_it(cluster: None) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
     with session():

@@ -146,6 +146,9 @@ def _ends_as_interrupts(current: Session) -> Iterator[None]:
     def end(number: int, frame: object) -> None:
         if current.ended_by == signal.SIGINT:
             current.ended_by = number
+            if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+                # so it is in the background of a script; this one is ours
+                signal.signal(signal.SIGINT, signal.default_int_handler)
             os.kill(os.getpid(), signal.SIGINT)
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
