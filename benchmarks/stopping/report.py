@@ -48,7 +48,8 @@ data of hopper and halfcheetah, trained in full for 4,000 to 8,000 steps with a 
 also while suspect, where a study would read five times as often;
 and 17 settings of the toy maze with eight seeds each and 40 readings. A run has *diverged* if its
 |Q| ended above 1000 times the bound max|r| / (1 - discount), or not finite; all others are
-*healthy*, also those that ended at 900 times the bound."""
+*healthy*, also those that ended at 900 times the bound, which a study's report would count as
+diverged: there it is enough to end above 10 times the bound."""
 
 
 class Candidates(NamedTuple):

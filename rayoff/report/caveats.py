@@ -92,8 +92,8 @@ def _of_design(frame: pd.DataFrame, effects: list[Effect]) -> Iterator[str]:
     shares = frame.get("config.stopper.audit_fraction")
     if shares is not None and shares.max() > 0:
         yield (
-            f"{shares.max():.0%} of the runs that would be stopped trained on as an audit: they "
-            "count as diverged by their end, the others by their stop."
+            f"The stopper lets {shares.max():.0%} of the runs that it gives up train on as an "
+            "audit: they count as diverged by their end, runs that it stops by their stop."
         )
     if "off" in modes:
         yield "The stopper was off: no run counts as diverged, whatever its |Q|."

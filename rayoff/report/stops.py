@@ -21,7 +21,7 @@ STOPS_COLUMNS = {
     "status": "What became of the run.",
     "suspected_step": "Step at which it was first suspect [step].",
     "stop_step": "Step at which it was, or would have been, stopped [step].",
-    "forecast_step": "Step at which |Q| would pass the ceiling, as told at the stop [step].",
+    "forecast_step": "Step at which |Q| would pass the ceiling, as last told [step].",
     "forecast_low": "Lower end of the forecast's interval [step].",
     "forecast_high": "Upper end of the forecast's interval [step]; null where there is none.",
     "right": "Of a stop whose run trained on: 1 if |Q| ended above the ceiling, else 0.",
