@@ -442,7 +442,8 @@ def test_schedulers_and_optuna_see_a_lost_trial_as_one_that_ended_at_the_floor(
         study_name="lost",
         storage=storage,
     )
-    scheduler = ASHAScheduler("timesteps_total", "score", "max", max_t=200, grace_period=100)
+    # no trial is cut before its end: one that is lost must end by its own stop
+    scheduler = ASHAScheduler("timesteps_total", "score", "max", max_t=200, grace_period=200)
     tuner = tune.Tuner(
         tune.with_parameters(StudyTrial, job=job),
         tune_config=tune.TuneConfig(
