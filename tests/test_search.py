@@ -28,7 +28,8 @@ from ray.air.execution._internal import event_manager
 from ray.exceptions import OutOfMemoryError
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
-from tiny_studies import make_study, write_pendulum
+from tiny_studies import make_study
+from toy_pendulum import write_pendulum
 
 from rayoff.data import load_table
 from rayoff.data.table import flat_values

@@ -4,7 +4,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny_studies import make_study, write_pendulum
+from tiny_studies import make_study
+from toy_pendulum import write_pendulum
 
 from rayoff.search import Resources
 from rayoff.search.planning import NUM_MEASURED_STEPS, measure_cost

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from data_fixtures import flat_rows, write_parquet
-from tiny_studies import make_study, write_pendulum
+from tiny_studies import make_study
+from toy_pendulum import write_pendulum
 
 from rayoff.errors import DatasetError
 from rayoff.search.tables import load_tables

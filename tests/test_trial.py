@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from tiny_studies import write_pendulum
 from toy_dynamics import write_dynamics
+from toy_pendulum import write_pendulum
 
 from rayoff.config import (
     ActorConfig,

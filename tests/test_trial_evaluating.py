@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from tiny_studies import write_pendulum
+from toy_pendulum import write_pendulum
 
 from rayoff.config import BCConfig, EvaluationConfig, TrialConfig
 from rayoff.data import DatasetFacts, load_table, prepare

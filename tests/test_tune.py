@@ -21,7 +21,7 @@ import minari
 import pandas as pd
 import pytest
 import ray
-from tiny_studies import write_pendulum
+from toy_pendulum import write_pendulum
 
 from rayoff import tune
 from rayoff.data import load_table

@@ -1,51 +1,8 @@
-"""Studies that train in seconds: real transitions of Pendulum, which needs no simulator."""
+"""Studies that train in seconds, on the pendulum's transitions."""
 
-import json
-from pathlib import Path
 from typing import Any
 
-import gymnasium
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from rayoff.study import Axis, Study
-
-NUM_EPISODES, EPISODE_STEPS = 10, 100
-
-
-def write_pendulum(path: Path, *, references: bool = True) -> str:
-    """Write episodes of a random policy as parquet and return their source."""
-    environment = gymnasium.make("Pendulum-v1", max_episode_steps=EPISODE_STEPS)
-    rng = np.random.default_rng(0)
-    rows: list[dict[str, Any]] = []
-    for episode in range(NUM_EPISODES):
-        observations, _ = environment.reset(seed=episode)
-        for _ in range(EPISODE_STEPS):
-            actions = rng.uniform(-1, 1, 1).astype(np.float32)
-            following, rewards, terminated, truncated, _ = environment.step(2 * actions)
-            rows.append(
-                {
-                    "observations": observations.tolist(),
-                    "actions": actions.tolist(),
-                    "rewards": float(rewards),
-                    "terminations": terminated,
-                    "truncations": truncated,
-                    "episode": episode,
-                    "next_observations": following.tolist(),
-                }
-            )
-            observations = following
-    about: dict[str, Any] = {
-        "environment": "Pendulum-v1",
-        "action_low": [-2.0],
-        "action_high": [2.0],
-    }
-    if references:
-        about |= {"ref_min": -1500.0, "ref_max": -150.0}
-    table = pa.Table.from_pylist(rows).replace_schema_metadata({"rayoff": json.dumps(about)})
-    pq.write_table(table, path)
-    return f"parquet:{path}"
 
 
 def make_study(source: str, **changes: Any) -> Study:  # noqa: ANN401 - fields of a study

@@ -7,17 +7,15 @@ The data are 10 episodes of 200 steps of Gymnasium's Pendulum-v1 under torques d
 from the whole range; rewards, in [-16.3, 0] there, are mapped to [0, 1].
 """
 
-import json
 import tempfile
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import gymnasium
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+from toy_pendulum import write_pendulum
 
 from laws.checks import Check, Finding
 from rayoff.config import (
@@ -35,7 +33,7 @@ from rayoff.config import (
 from rayoff.data import load_table
 from rayoff.trial import Row, Trial
 
-NUM_EPISODES, EPISODE_STEPS = 10, 200
+EPISODE_STEPS = 200
 WORST_REWARD = -(np.pi**2 + 0.1 * 8**2 + 0.001 * 2**2)  # of Pendulum-v1
 NUM_STEPS, READING_PERIOD = 20_000, 500
 
@@ -70,32 +68,9 @@ CALM_ARMS = (
 
 def make_table() -> pa.Table:
     """Return the transitions of random torques."""
-    environment = gymnasium.make("Pendulum-v1", max_episode_steps=EPISODE_STEPS)
-    rng = np.random.default_rng(0)
-    rows: list[dict[str, Any]] = []
-    for episode in range(NUM_EPISODES):
-        observations, _ = environment.reset(seed=episode)
-        for _ in range(EPISODE_STEPS):
-            actions = rng.uniform(-1, 1, 1).astype(np.float32)
-            following, rewards, terminated, truncated, _ = environment.step(2 * actions)
-            rows.append(
-                {
-                    "observations": observations.tolist(),
-                    "actions": actions.tolist(),
-                    "rewards": float(rewards),
-                    "terminations": terminated,
-                    "truncations": truncated,
-                    "episode": episode,
-                    "next_observations": following.tolist(),
-                }
-            )
-            observations = following
-    about = {"environment": "Pendulum-v1", "action_low": [-2.0], "action_high": [2.0]}
-    table = pa.Table.from_pylist(rows).replace_schema_metadata({"rayoff": json.dumps(about)})
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pendulum.parquet"
-        pq.write_table(table, path)
-        return load_table(f"parquet:{path}")
+        return load_table(write_pendulum(path, episode_steps=EPISODE_STEPS, references=False))
 
 
 def make_config(arm: Arm, num_steps: int, seeds: tuple[int, ...]) -> TrialConfig:
