@@ -62,8 +62,10 @@ class Study:
         self.callback = callback
         callback.setup()
 
-    def tell(self, event: str, trial_id: str, **info: object) -> None:
-        trial = SimpleNamespace(config={"trial": trial_id})
+    def tell(
+        self, event: str, trial_id: str, *, error_file: Path | None = None, **info: object
+    ) -> None:
+        trial = SimpleNamespace(config={"trial": trial_id}, error_file=error_file)
         method = getattr(self.callback, f"on_trial_{event}")
         method(iteration=0, trials=[], trial=trial, **info)
 
@@ -332,11 +334,13 @@ def test_a_trial_whose_runs_are_all_lost_is_not_the_best() -> None:
     assert "best" not in best_of(first={"score": 5.0, "num_diverged": 2})
 
 
-def test_failed_trials_are_counted_apart() -> None:
+def test_failed_trials_are_counted_apart_and_say_why(tmp_path: Path) -> None:
     names = [trial.trial_id for trial in plan()]
     study, text = progress(names)
     study.tell("start", names[0])
-    study.tell("error", names[0])
+    (tmp_path / "ray.txt").write_text("Failure # 1\nTraceback\nValueError: boom\n")
+    study.tell("error", names[0], error_file=tmp_path / "ray.txt")
+    assert f"{names[0]} failed: ValueError: boom" in text.getvalue()
     assert f"trials/{names[0]}/error.txt" in text.getvalue()
     assert "0 of 6 trials done, 0 running, 1 failed" in text.getvalue()
 

@@ -221,13 +221,15 @@ def test_a_fraction_below_a_batch_is_refused_before_ray_starts(
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     folder = tempfile.mkdtemp(prefix="r", dir="/tmp")  # sockets' paths must be short
+    tests = Path(__file__).parent
+    importable = os.pathsep.join(map(str, [tests, tests.parent / "benchmarks"]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")
         ray.init(
             num_cpus=2,
             include_dashboard=False,
             log_to_driver=False,
-            runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}},
+            runtime_env={"env_vars": {"PYTHONPATH": importable}},
             _temp_dir=folder,
         )
         yield

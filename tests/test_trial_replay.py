@@ -231,7 +231,9 @@ def test_statistics_may_live_in_the_agent() -> None:
         (TakesMoreAndMoreSteps, "add_.Tensor does not recur"),
     ],
 )
-def test_what_cannot_recur_is_named_and_taken_eagerly(make: type[Counting], reason: str) -> None:
+def test_what_cannot_recur_is_named_and_taken_eagerly(
+    make: type[Counting], reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
     (agent, replay), (plain, eager) = (
         make_replay(tiny("bc"), eager=eager, make=make) for eager in (False, True)
     )
@@ -239,7 +241,10 @@ def test_what_cannot_recur_is_named_and_taken_eagerly(make: type[Counting], reas
     replay.advance(12)
     torch.manual_seed(0)
     eager.advance(12)
+    replay.advance(0)
     assert reason in (replay.obstacle or "")
+    told = [record.message for record in caplog.records]
+    assert told == [f"Training steps are not replayed, which is slower: {replay.obstacle}."]
     assert_equal_bits(agent, plain)
     assert torch.equal(replay.info["actor/more"], eager.info["actor/more"])
 
@@ -286,10 +291,10 @@ def test_a_trial_has_the_same_rows_eager_and_replayed(tmp_path: Path) -> None:
         while not trial.done:
             trial.advance()
         assert trial._replay.obstacle == ("eager steps were asked for" if eager else None)
+        assert {row["time/replayed"] for row in trial.rows} == {float(not eager)}
         rows.append(
             [
-                {name: value for name, value in row.items() if "seconds" not in name}
-                | {"time/steps_per_second": None}
+                {k: v for k, v in row.items() if k != "seconds" and not k.startswith("time/")}
                 for row in trial.rows
             ]
         )

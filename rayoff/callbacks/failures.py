@@ -27,3 +27,9 @@ class Failures(Observer):
         folder.mkdir(parents=True, exist_ok=True)
         text = Path(trial.error_file).read_text(encoding="utf-8")
         (folder / "error.txt").write_text(text, encoding="utf-8")
+
+
+def last_line(error_file: str | Path) -> str:
+    """Return the last line of a trial's errors, which names the last one."""
+    lines = Path(error_file).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1] if lines else "no message"

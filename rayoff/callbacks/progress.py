@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from rayoff.callbacks.failures import last_line
 from rayoff.callbacks.observer import Observer, guarded
 from rayoff.study import PlannedTrial
 
@@ -137,7 +138,8 @@ class Progress(Observer):
         """Tell that a trial failed."""
         trial_id = trial.config["trial"]
         self._states[trial_id].status = "failed"
-        self._write(f"{trial_id} failed: trials/{trial_id}/error.txt says why")
+        self._write(f"{trial_id} failed: {last_line(trial.error_file)}")
+        self._write(f"  all attempts: trials/{trial_id}/error.txt")
         self._show()
 
     @guarded

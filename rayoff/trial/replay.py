@@ -11,6 +11,7 @@ On the CPU a step is recorded by a dispatch mode (``recording``) and laid out as
 captured as a CUDA graph, the random numbers and the step's counter in it.
 """
 
+import logging
 from typing import Protocol
 
 import torch
@@ -25,6 +26,8 @@ from rayoff.trial.recording import Recording, Signature
 from rayoff.trial.sampling import Sampler
 
 Info = dict[str, Tensor]
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def make_draws(seeds: Tensor, step: Tensor) -> Draws:
@@ -170,6 +173,9 @@ class CapturedStep:
         return graph
 
 
+_ASKED = "eager steps were asked for"
+
+
 class Replay:
     """Takes training steps of an agent, by replay wherever that is possible.
 
@@ -193,13 +199,14 @@ class Replay:
                 ``HeldDraws`` can be replayed.
             eager: take every step operation by operation.
         """
-        obstacle = "eager steps were asked for" if eager else None
+        obstacle = _ASKED if eager else None
         if draws.step.device.type != "cuda" and not isinstance(draws, HeldDraws):
             obstacle = "the random numbers are not held in place"
         self._agent = agent
         self._eager = EagerStep(agent, sampler, draws, obstacle)
         self._state: list[object] = []
         self._steps: dict[bool, Step] = {}
+        self._told: str | None = None
         self.info: Info = {}
 
     @property
@@ -217,6 +224,13 @@ class Replay:
             info |= self._steps[moves_actor](read=remaining <= period)
         self.info = {name: value.clone() for name, value in info.items()}
         self._state = self._find_state()
+        self._tell_obstacle()
+
+    def _tell_obstacle(self) -> None:
+        """Say once why steps are slower than they could be, unless it was asked for."""
+        if self.obstacle not in (None, _ASKED, self._told):
+            _LOGGER.warning("Training steps are not replayed, which is slower: %s.", self.obstacle)
+            self._told = self.obstacle
 
     def _forget_if_replaced(self) -> None:
         """Record anew where the agent's tensors or numbers are not those that were recorded."""

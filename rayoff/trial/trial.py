@@ -184,6 +184,7 @@ class Trial:
             **reading,
             **seconds,
             "time/steps_per_second": self.step / max(elapsed["train"], 1e-9),
+            "time/replayed": float(self._replay.obstacle is None),
         }
 
     @property
