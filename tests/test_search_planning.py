@@ -1,37 +1,59 @@
 """Tests of what a study is told to cost."""
 
-import time
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from tiny_studies import make_study
 from toy_pendulum import write_pendulum
 
-from rayoff.search import Resources
+from rayoff.config import TrialConfig
+from rayoff.data import load_table
+from rayoff.search import Resources, planning
 from rayoff.search.planning import NUM_MEASURED_STEPS, measure_cost
 from rayoff.study import trials
+from rayoff.trial import Row
 from rayoff.trial.probing import Probe
 
-PROBE_SECONDS = 0.5
+RECORDING_SECONDS, STEP_SECONDS, PROBE_SECONDS = 0.3, 0.01, 0.5
 
 
 @pytest.mark.parametrize(
     ("num_steps", "period", "num_probes"),
     [(400, 400, 1), (400, 150, 3), (100, NUM_MEASURED_STEPS // 2, 10)],
 )
-def test_probes_cost_as_often_as_they_are_read(
+def test_steps_and_probes_cost_as_often_as_they_are_taken(
     num_steps: int, period: int, num_probes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = Probe.read
+    def train(config: TrialConfig, table: pa.Table, device: str, num_steps: int) -> Row:
+        return {
+            "time/train_seconds": RECORDING_SECONDS + STEP_SECONDS * num_steps,
+            "time/probe_seconds": PROBE_SECONDS,
+        }
 
-    def read_slowly(*arguments: object) -> object:
-        time.sleep(PROBE_SECONDS)
-        return read(*arguments)  # pyright: ignore[reportArgumentType]
-
-    monkeypatch.setattr(Probe, "read", read_slowly)
+    monkeypatch.setattr(planning, "_train", train)
     source = write_pendulum(tmp_path / "pendulum.parquet")
     study = make_study(source, settings={"num_steps": num_steps, "seem.period": period})
     cost = measure_cost(trials(study), Resources())
     assert cost is not None
-    training = cost.trial_seconds - num_probes * PROBE_SECONDS
-    assert 0 < training < 8 * PROBE_SECONDS  # a probe each 20 steps would make it 20 of them
+    training = RECORDING_SECONDS + STEP_SECONDS * num_steps
+    assert cost.trial_seconds == pytest.approx(training + num_probes * PROBE_SECONDS)
+
+
+@pytest.mark.parametrize("period", [5, 4000])
+def test_a_measured_trial_is_probed_once(
+    period: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, reads = Probe.read, []
+
+    def count(*arguments: object) -> object:
+        reads.append(1)
+        return read(*arguments)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(Probe, "read", count)
+    source = write_pendulum(tmp_path / "pendulum.parquet")
+    (first, *_) = trials(make_study(source, settings={"seem.period": period}))
+    row = planning._train(first.config, load_table(source), "cpu", 20)
+    assert len(reads) == 1
+    assert row["step"] == 20
+    assert float(row["time/train_seconds"]) > 0
