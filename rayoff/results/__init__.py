@@ -1,28 +1,43 @@
 """Results of a run folder: the only reader and writer of Parquet files of metrics.
 
 A trial writes ``trials/<trial>/metrics.parquet``; the driver merges them with ``study.json``
-into ``results.parquet``, whose columns are ``RESULT_COLUMNS``; reports read nothing else.
+into ``results.parquet``, whose columns are ``RESULT_COLUMNS``; reports read nothing else, but
+the points of a search: ``read_points`` has a row for each of them.
 """
 
 from rayoff.results.folder import (
     collect,
     divergence_reasons,
-    read_json,
     read_results,
     write_results,
+)
+from rayoff.results.json_files import read_json
+from rayoff.results.points import (
+    OBJECTIVES,
+    best_so_far,
+    confirmations,
+    pareto_front,
+    read_dimensions,
+    read_points,
 )
 from rayoff.results.runs import STATUSES, arm_order, count_runs, run_table
 from rayoff.results.schema import NUM_LAST_EVALUATIONS, RESULT_COLUMNS, write_metrics
 
 __all__ = [
     "NUM_LAST_EVALUATIONS",
+    "OBJECTIVES",
     "RESULT_COLUMNS",
     "STATUSES",
     "arm_order",
+    "best_so_far",
     "collect",
+    "confirmations",
     "count_runs",
     "divergence_reasons",
+    "pareto_front",
+    "read_dimensions",
     "read_json",
+    "read_points",
     "read_results",
     "run_table",
     "write_metrics",

@@ -1,6 +1,5 @@
 """A run folder as one table: the study's trials joined with the metrics that they wrote."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ import pyarrow.parquet as pq
 
 from rayoff.config import AGENT_CONFIGS, TrialConfig
 from rayoff.errors import ResultsError
+from rayoff.results.json_files import read_json
+from rayoff.results.points import read_point_records
 from rayoff.results.schema import METRIC_ALIASES, RESULT_COLUMNS, replace_table
 
 _IDENTITY_PATHS = ("algorithm", "data.source", "data.fraction", "seeds")
@@ -19,17 +20,15 @@ _IDENTITY_PATHS = ("algorithm", "data.source", "data.fraction", "seeds")
 def collect(run_folder: Path) -> pa.Table:
     """Return every run of a folder, begun or not, with the columns of ``RESULT_COLUMNS``.
 
-    Rows are ordered as the study's trials, then by seed and step. A run that failed or never
-    began has at least one row, so that the table alone tells what is missing.
+    Rows are ordered as the study's trials, then by seed and step; the trials of a search by their
+    point. A run that failed or never began has at least one row, so that the table alone tells
+    what is missing.
 
     Raises:
         ResultsError: ``study.json`` is missing or damaged, or a metrics file cannot be read.
     """
     study = read_json(run_folder / "study.json")
-    trials = study.get("trials")
-    if not trials:
-        path = run_folder / "study.json"
-        raise ResultsError(f"{path} must list its trials under 'trials' but got {sorted(study)}.")
+    trials = _trials(run_folder, study)
     configs = [_flatten(trial["config"]) for trial in trials]
     baseline = _baseline_arm(study, configs)
     columns = _config_columns(configs)
@@ -40,6 +39,8 @@ def collect(run_folder: Path) -> pa.Table:
             "study": study.get("name", run_folder.name),
             "trial": trial["trial_id"],
             "arm": trial["arm"],
+            "point": trial.get("point"),
+            "phase": trial.get("phase"),
             "baseline": trial["arm"] == baseline,
             "algorithm": configs[index].get("algorithm"),
             "dataset": trial["dataset"],
@@ -76,24 +77,6 @@ def read_results(path: Path) -> pd.DataFrame:
     return frame
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file of a run folder.
-
-    Raises:
-        ResultsError: there is no such file, or it does not hold a JSON object.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        hint = "Give the folder that `rayoff run` printed, runs/<study>-<hash>."
-        raise ResultsError(f"{path} was expected but got no such file. {hint}") from error
-    except ValueError as error:
-        raise ResultsError(f"{path} must hold JSON but got: {error}.") from error
-    if not isinstance(content, dict):
-        raise ResultsError(f"{path} must hold an object but got a {type(content).__name__}.")
-    return content
-
-
 def divergence_reasons(trial_folder: Path) -> dict[int, str]:
     """Return why runs of a trial diverged, by seed; runs that did not are left out.
 
@@ -115,6 +98,22 @@ def _read_table(path: Path) -> pa.Table:
         raise ResultsError(f"{path} was expected but got no such file. {hint}") from error
     except (OSError, pa.ArrowInvalid) as error:
         raise ResultsError(f"{path} must be a Parquet file but got: {error}.") from error
+
+
+def _trials(run_folder: Path, study: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the trials of a study, and those that a search has added since it began."""
+    listed = study.get("trials")
+    if not listed:
+        path = run_folder / "study.json"
+        raise ResultsError(f"{path} must list its trials under 'trials' but got {sorted(study)}.")
+    if "search" not in study:
+        return listed
+    # The study lists the baseline's, which is point 0.
+    trials = {trial["trial_id"]: trial | {"point": 0, "phase": "search"} for trial in listed}
+    for record in read_point_records(run_folder):
+        about = {"point": record["number"], "phase": record["phase"]}
+        trials |= {trial["trial_id"]: trial | about for trial in record["trials"]}
+    return list(trials.values())
 
 
 def _trial_metrics(folder: Path, seeds: list[int]) -> pa.Table:

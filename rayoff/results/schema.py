@@ -14,6 +14,11 @@ RESULT_COLUMNS: dict[str, tuple[pa.DataType, str]] = {
     "study": (pa.string(), "Name of the study."),
     "trial": (pa.string(), "Folder of the trial under trials/: one arm, dataset and fraction."),
     "arm": (pa.string(), "Point of the architecture and algorithm space."),
+    "point": (pa.int64(), "Number of the point of a search, 0 the baseline; null in factorials."),
+    "phase": (
+        pa.string(),
+        "search, or confirm: the winner or the baseline on fresh seeds; null in factorials.",
+    ),
     "baseline": (pa.bool_(), "Whether this is the arm that the others are compared with."),
     "algorithm": (pa.string(), "Learning algorithm, a key of rayoff.agents."),
     "dataset": (pa.string(), "Source of the data, as written in the study."),
