@@ -29,6 +29,10 @@ X, Y = (
         (aten.relu.default, (X,)),
         (aten.clone.default, (X.mT,)),
         (aten.rsub.Scalar, (X, 1)),
+        (aten.rsub.Scalar, (X, 0.1, 2)),
+        (aten.div.Scalar, (X, 3)),
+        (aten.mul.Scalar, (X, 0.1)),
+        (aten.add.Scalar, (X, 0.1)),
         (aten.threshold_backward.default, (X, Y, 0)),
         (aten.native_layer_norm.default, (X, [4], None, None, 1e-5)),
         (
@@ -64,10 +68,26 @@ def test_a_binding_is_taken_only_where_it_leads_to_the_overload() -> None:
     assert isinstance(writing, partial)
     assert writing.func is torch.mul
     x = X.clone()
-    in_place = make_call(aten.mul_.Scalar, (x, 2.0), {}, [])
+    in_place = make_call(aten.pow_.Scalar, (x, 2.0), {}, [])
+    assert isinstance(in_place, partial)
+    assert in_place.func is Tensor.pow_
+    in_place = make_call(aten.mul_.Scalar, (x.long(), 2), {}, [])
     assert isinstance(in_place, partial)
     assert in_place.func is aten.mul_.Scalar  # the binding would take mul_.Tensor
     assert torch.equal(x, X)  # looking for it ran nothing
+
+
+def test_numbers_are_tensors_that_were_made_once() -> None:
+    for function, in_place in (
+        (aten.mul.Tensor, aten.mul_.Scalar),
+        (aten.div.Tensor, aten.div_.Scalar),
+    ):
+        x = X.clone()
+        call = make_call(in_place, (x, 0.1), {}, [])
+        assert isinstance(call, partial)
+        assert isinstance(call.args[1], Tensor)
+        call()
+        assert torch.equal(x, function(X, 0.1))
 
 
 @pytest.mark.parametrize("inner", [3, 14, 64, 256])

@@ -8,6 +8,7 @@ from copy import deepcopy
 
 import torch
 from torch import Tensor
+from torch.nn.functional import mse_loss
 
 from rayoff.batch import Batch, Loss
 from rayoff.config import TD3BCConfig, TrialConfig
@@ -68,7 +69,7 @@ class TD3BC:
             mask = (1 - batch.terminations)[:, None]
             target = batch.rewards[:, None] + c.discount * mask * next_q
         q = self.critic.values(features)  # (K, N, B)
-        td_loss = (q - target).square().mean(-1).sum(1)  # (K,)
+        td_loss = mse_loss(q, target.expand_as(q), reduction="none").mean(-1).sum(1)  # (K,)
         penalty, info = self.regularizer.loss(
             self.critic, self.actor, batch, features, next_actions
         )

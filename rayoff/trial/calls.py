@@ -33,6 +33,7 @@ def make_call(
         out: of the sizes and strides of its results; the first may lie over the first argument
             where the operation is elementwise; none where it writes in place.
     """
+    function, arguments = _with_tensors(function, arguments)
     if not out:
         return _bind(function, arguments, options)
     writing = _writing_variant(function)
@@ -46,6 +47,35 @@ def make_call(
     if in_place is not None and arguments[0].data_ptr() == out[0].data_ptr():
         return _bind(in_place, arguments, options)
     return partial(_copy_results, _bind(function, arguments, options), out)
+
+
+_aten = torch.ops.aten
+
+_OF_TENSORS = {
+    _aten.add.Scalar: _aten.add.Tensor,
+    _aten.add_.Scalar: _aten.add_.Tensor,
+    _aten.sub.Scalar: _aten.sub.Tensor,
+    _aten.mul.Scalar: _aten.mul.Tensor,
+    _aten.mul_.Scalar: _aten.mul_.Tensor,
+    _aten.div.Scalar: _aten.div.Tensor,
+    _aten.div_.Scalar: _aten.div_.Tensor,
+    _aten.rsub.Scalar: _aten.sub.Tensor,  # the other way round
+}
+"""Operations with a number, and the same of two tensors, which can write where it is wanted."""
+
+
+def _with_tensors(
+    function: OpOverload, arguments: tuple[Any, ...]
+) -> tuple[OpOverload, tuple[Any, ...]]:
+    """Return an operation with its number as a tensor: torch makes one at every call."""
+    if function not in _OF_TENSORS or len(arguments) != 2:
+        return function, arguments
+    tensor, number = arguments
+    if not tensor.dtype.is_floating_point:
+        return function, arguments
+    number = torch.tensor(number, dtype=tensor.dtype, device=tensor.device)
+    pair = (number, tensor) if function is _aten.rsub.Scalar else (tensor, number)
+    return _OF_TENSORS[function], pair
 
 
 def _copy_results(call: Call, out: list[Tensor]) -> None:
