@@ -5,7 +5,7 @@
 
 ``collect`` trains the corpus on all cores, goes on where it was ended, and writes audit.parquet.
 ``judge`` needs that file alone: it chooses the thresholds of every rule on one environment, judges
-them on the other, and writes the section of RESULTS.md with its figures.
+them on the other, and writes the section of RESULTS.md, its figures into ``figures`` beside it.
 """
 
 import argparse
@@ -47,8 +47,10 @@ def main() -> None:
         return
     with matplotlib.rc_context(FIGURE_STYLE):  # axes take the style when they are made
         text, figures = examine(load_runs(arguments.corpus))
+        folder = arguments.results.parent / "figures"
+        folder.mkdir(exist_ok=True)
         for name, figure in figures.items():
-            path = FOLDER / "figures" / f"audit-{name}.svg"
+            path = folder / f"audit-{name}.svg"
             figure.savefig(path, metadata={"Date": None, "Creator": None})
     write_section(text, arguments.results)
     sys.stdout.write(text)

@@ -1,4 +1,4 @@
-"""Measure SEEM's laws, R1 to R12, and write their table and figures into RESULTS.md.
+"""Measure SEEM's laws, R1 to R12, and write their table into RESULTS.md, their figures beside it.
 
 All is measured on rayoff's own critics, readings, forecasts, agents and stopper. The exit code
 is 1 where a law fails. R11 trains for 120,000 steps, a quarter of an hour on one core; the others
@@ -69,11 +69,11 @@ def measure(laws: Sequence[str]) -> Finding:
     return Finding(sorted(checks, key=lambda check: LAWS.index(check.law)), figures)
 
 
-def write_figures(figures: dict[str, Figure]) -> None:
-    """Write each figure as SVG."""
+def write_figures(figures: dict[str, Figure], folder: Path) -> None:
+    """Write each figure as SVG into a folder, which is made if need be."""
+    folder.mkdir(exist_ok=True)
     for name, figure in figures.items():
-        path = FOLDER / "figures" / f"{name}.svg"
-        figure.savefig(path, metadata={"Date": None, "Creator": None})
+        figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
 
 
 def write_section(checks: Sequence[Check], path: Path) -> None:
@@ -110,7 +110,7 @@ def main() -> int:
     torch.set_num_threads(1)
     with matplotlib.rc_context(FIGURE_STYLE):  # axes take the style when they are made
         checks, figures = measure(args.laws)
-        write_figures(figures)
+        write_figures(figures, args.results.parent / "figures")
     print("\n".join([table_head(), *map(table_line, checks)]))
     write_section(checks, args.results)
     return int(not all(check.holds for check in checks))

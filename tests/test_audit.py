@@ -1,5 +1,6 @@
 """Tests of benchmarks/audit.py: that rules see no future, and are judged on runs held apart."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -198,3 +199,18 @@ def test_the_section_tells_every_table_and_replaces_itself(tmp_path: Path) -> No
     page.write_text(f"a\n\n{audit.HEADING}\n\nold\n\n## Next\n\nb\n", encoding="utf-8")
     audit.write_section("new", page)
     assert page.read_text(encoding="utf-8") == f"a\n\n{audit.HEADING}\n\nnew\n\n## Next\n\nb\n"
+
+
+def test_judging_writes_its_figures_beside_the_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maze = make_run(healthy(), environment="maze", dataset="maze-1", algorithm="q_learning")
+    corpus, page = tmp_path / "corpus.parquet", tmp_path / "RESULTS.md"
+    write_corpus([*make_corpus(), maze], corpus)
+    page.write_text("# Results\n", encoding="utf-8")
+    files = ["--corpus", str(corpus), "--results", str(page)]
+    monkeypatch.setattr(sys, "argv", ["audit.py", "judge", *files])
+    audit.main()
+    assert audit.HEADING in page.read_text(encoding="utf-8")
+    names = sorted(path.name for path in (tmp_path / "figures").iterdir())
+    assert names == ["audit-calibration.svg", "audit-leads.svg", "audit-tradeoff.svg"]

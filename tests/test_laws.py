@@ -4,15 +4,19 @@ The numbers are those of an independent reproduction of the authors' code.
 ``benchmarks/seem_laws.py`` measures the same at full length.
 """
 
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import seem_laws
 import torch
 from laws import adam, crash, kernels, layer_norm, one_step, pendulum, transition
-from laws.checks import Check
+from laws.checks import Check, Finding
 from laws.crash import Crash
+from matplotlib.figure import Figure
 from seem_laws import HEADING, write_section
 
 from rayoff.config import Norm, SeemConfig, StopperConfig
@@ -194,3 +198,17 @@ def test_laws_that_are_measured_again_replace_their_own_lines_only(tmp_path: Pat
         "| R1 | a number | 1 | at most 2 | 3 | **fails** |",
         "| R2 | a number | 1 | at most 2 | 1 | holds |",
     ]
+
+
+def test_figures_are_written_beside_the_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "RESULTS.md"
+    page.write_text("# Results\n", encoding="utf-8")
+    found = Finding([Check("R6", "a number", "1", 1.0, high=2.0)], {"laws-kernel": Figure()})
+    monkeypatch.setattr(seem_laws, "measure", lambda _: found)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda *_: None)  # the suite keeps its cores
+    monkeypatch.setattr(sys, "argv", ["seem_laws.py", "--laws", "R6", "--results", str(page)])
+    assert seem_laws.main() == 0
+    assert "figures/laws-kernel.svg" in page.read_text(encoding="utf-8")
+    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["laws-kernel.svg"]
