@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -173,6 +174,54 @@ def test_in_a_long_study_a_critic_that_saturates_is_left_alone(
         step += 400 if hurried else 2000
         verdict = monitor.observe(step, metrics(level * (1 - math.exp(-step / pace))))
     assert not monitor.verdict.stop
+
+
+def passage_on(steps: Iterable[int]) -> int:
+    """Return the first of these steps at which the diverging critic is above the ceiling."""
+    return next(step for step in steps if diverging(step) > 1000 * HOPPER_BOUND)
+
+
+def test_the_crash_is_seen_also_after_the_stop_of_a_run_that_trains_on() -> None:
+    stopped = watch(make_monitor(), diverging, 0.13, range(200, 1601, 200))
+    monitor = make_monitor(mode="observe")
+    seen = watch(monitor, diverging, 0.13)
+    assert stopped.stop_step == seen.stop_step == 1600
+    assert stopped.passed_step is None
+    assert seen.passed_step == passage_on(range(200, BUDGET, 200)) == 2800
+    assert seen == replace(stopped, passed_step=2800)
+    assert seen.forecast_low is not None
+    assert seen.forecast_high is not None
+    assert seen.forecast_low < seen.passed_step < seen.forecast_high
+    assert monitor.observe(BUDGET + 200, metrics(1.0)) == seen  # what was seen stays seen
+
+
+def test_the_last_forecast_before_the_crash_is_kept_when_the_crash_is_seen() -> None:
+    """A rule that trusts no forecast stops at the ceiling, where the forecast would be now."""
+    monitor = make_monitor(horizon_fraction=1e-9)
+    before = watch(monitor, diverging, 0.13, range(200, 2601, 200))
+    assert not before.stop
+    assert before.forecast_step == 2696
+    passed = monitor.observe(2800, metrics(diverging(2800), 0.13))
+    assert passed == replace(before, passed_step=2800)
+    stopped = monitor.observe(3000, metrics(diverging(3000), 0.13))
+    assert (stopped.stop_step, stopped.passed_step) == (3000, 2800)
+    foretold = (before.forecast_step, before.forecast_low, before.forecast_high)
+    assert foretold == (stopped.forecast_step, stopped.forecast_low, stopped.forecast_high)
+
+
+def test_a_number_that_is_not_finite_is_a_crash_and_leaves_the_forecast_before_it() -> None:
+    monitor = make_monitor(horizon_fraction=1e-9)
+    before = watch(monitor, diverging, 0.13, range(200, 2401, 200))
+    lost = monitor.observe(2600, metrics(math.inf))
+    assert (lost.stop_step, lost.passed_step) == (2600, 2600)
+    assert lost.forecast_step == before.forecast_step == 2696
+
+
+def test_a_withdrawn_forecast_is_none_that_was_made_before_the_crash() -> None:
+    monitor = make_monitor(horizon_fraction=1e-9)
+    assert watch(monitor, diverging, 0.13, range(200, 2401, 200)).forecast_step == 2696
+    assert monitor.observe(2600, metrics(1.0)).forecast_step is None
+    assert monitor.observe(2800, metrics(diverging(2800))).forecast_step is None
 
 
 def test_above_the_ceiling_two_readings_are_enough() -> None:

@@ -17,7 +17,7 @@ Source:
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 from rayoff.config import StopperConfig
@@ -40,8 +40,12 @@ class Verdict:
     """When the run was first suspect [step]."""
     stop_step: int | None = None
     """When the run was lost [step]."""
+    passed_step: int | None = None
+    """When |Q| was first seen above the ceiling, or not finite [step]; seen also after the stop,
+    while the run trains on."""
     forecast_step: int | None = None
-    """When a suspect run's |Q| will pass the ceiling [step]; None also where it never will."""
+    """When a suspect run's |Q| will pass the ceiling [step]; None also where it never will.
+    The last one stands that was made before |Q| was seen above it, and no later than the stop."""
     forecast_low: int | None = None
     """Early end of the forecast's interval [step]."""
     forecast_high: int | None = None
@@ -115,15 +119,15 @@ class RunMonitor:
             return self._verdict
         lost = [what for name, what in _MUST_BE_FINITE.items() if not _is_finite(metrics, name)]
         self._is_finite = not lost
-        if lost:
-            if self._verdict.stop:
-                return self._verdict
-            return self._judge(step, None, f"{lost[0]} is no longer finite at step {step:,}")
-        last = self._readings.take(step, metrics)
+        last = None if lost else self._readings.take(step, metrics)
+        if self._verdict.passed_step is None and self.is_above_ceiling:
+            self._verdict = replace(self._verdict, passed_step=step)
         if self._verdict.stop:  # it stands; the readings go on, for the growth
             return self._verdict
+        if last is None:
+            return self._judge(step, None, f"{lost[0]} is no longer finite at step {step:,}")
         if not self._is_suspect(last):
-            self._verdict = Verdict(suspected_step=self._verdict.suspected_step)
+            self._verdict = self._with_forecast(replace(self._verdict, suspect=False), step, None)
             return self._verdict
         growth = self._growth()
         reason = self._above_ceiling(last) or self._confirmed(last, growth)
@@ -236,22 +240,27 @@ class RunMonitor:
     def _judge(self, step: int, growth: _Growth | None, reason: str | None) -> Verdict:
         """Return the verdict on a run that is suspect, and lost if there is a reason."""
         first = self._verdict.suspected_step
-        ahead = growth.ahead if growth else Forecast(math.inf, math.inf, math.inf, 0.0, 0.0)
-        passage, low, high = (
-            None if math.isinf(at) else _from(step, at)
-            for at in (ahead.step, ahead.low, ahead.high)
-        )
-        self._verdict = Verdict(
+        verdict = replace(
+            self._verdict,
             suspect=True,
             stop=reason is not None,
             reason=reason,
             suspected_step=step if first is None else first,
             stop_step=None if reason is None else step,
-            forecast_step=passage,
-            forecast_low=low,
-            forecast_high=high,
         )
+        self._verdict = self._with_forecast(verdict, step, growth)
         return self._verdict
+
+    def _with_forecast(self, verdict: Verdict, step: int, growth: _Growth | None) -> Verdict:
+        """Return the verdict with what is foretold now, unless |Q| has passed the ceiling."""
+        if verdict.passed_step is not None:
+            return verdict
+        ahead = growth.ahead if growth else Forecast(math.inf, math.inf, math.inf, 0.0, 0.0)
+        passage, low, high = (
+            None if math.isinf(at) else _from(step, at)
+            for at in (ahead.step, ahead.low, ahead.high)
+        )
+        return replace(verdict, forecast_step=passage, forecast_low=low, forecast_high=high)
 
 
 _MUST_BE_FINITE = {
