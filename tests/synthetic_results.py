@@ -117,30 +117,42 @@ def _run(
     q_abs = [_q_abs(step * pace, exponent) * rng.lognormal(0.0, 0.05) for step in steps]
     stop_step = next((s for s, q in zip(steps, q_abs, strict=True) if q > 10 * BOUND), None)
     observed = trial["config"]["stopper"]["mode"] == "observe"
-    outcome = {
-        "status": "done" if stop_step is None else "diverged",
-        "stop_step": stop_step,
-        "reason": None
-        if stop_step is None
-        else "critic self-excites: SEEM 0.13 > 0.05 at 3 probes, "
-        f"|Q| {10 * BOUND:.1e} growing as t^{exponent}, forecast to pass 5.9e+05",
-    }
-    if stop_step is not None:
-        outcome |= {
-            "stopper/suspected_step": stop_step - PERIOD,
-            "stopper/forecast_step": 4.5 * stop_step,
-            "stopper/forecast_low": 4 * stop_step,
-            "stopper/forecast_high": 5 * stop_step,
-            "stopper/right": float(q_abs[-1] > 1000 * BOUND) if observed else None,
-        }
+    passed_step = next((s for s, q in zip(steps, q_abs, strict=True) if q > 1000 * BOUND), None)
+    reason = (
+        "critic self-excites: SEEM 0.13 > 0.05 at 3 probes, "
+        f"|Q| {10 * BOUND:.1e} growing as t^{exponent}, forecast to pass 5.9e+05"
+    )
     return [
         {"seed": seed, "step": step, "seconds": step * 0.01}
-        | outcome
+        | _verdict(step, stop_step, passed_step, reason)
         | _readings(q, exponent, rng)
         | _evaluation(step, exponent, fraction, rng, facts, simulator)
         for step, q in zip(steps, q_abs, strict=True)
         if stop_step is None or observed or step <= stop_step
     ]
+
+
+def _verdict(
+    step: int, stop_step: int | None, passed_step: int | None, reason: str
+) -> dict[str, object]:
+    """Return what was known at a step of a run that is stopped, or would be, at another."""
+    if stop_step is None or step < stop_step - PERIOD:
+        status = "done" if step == NUM_STEPS else "training"
+        return {"status": status, "stopper/suspect": 0.0}
+    stopped, ended = step >= stop_step, step == NUM_STEPS
+    passed = passed_step is not None and passed_step <= step
+    return {
+        "status": "diverged" if stopped else "training",
+        "stop_step": stop_step if stopped else None,
+        "reason": reason if stopped else None,
+        "stopper/suspect": 1.0,
+        "stopper/suspected_step": stop_step - PERIOD,
+        "stopper/passed_step": passed_step if passed else None,
+        "stopper/forecast_step": 4.5 * stop_step if stopped else None,
+        "stopper/forecast_low": 4 * stop_step if stopped else None,
+        "stopper/forecast_high": 5 * stop_step if stopped else None,
+        "stopper/right": float(passed) if ended and step > stop_step else None,
+    }
 
 
 def _q_abs(step: float, exponent: float | None) -> float:

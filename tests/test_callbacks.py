@@ -190,6 +190,12 @@ def test_divergence_is_a_curve_and_its_reason_a_text(board: TensorBoard) -> None
     assert REASON in texts[0]["text"]
 
 
+def test_a_run_that_is_observed_is_diverged_from_its_stop_until_its_end_tells_otherwise() -> None:
+    lost = {"status": "diverged", "stop_step": 20, "reason": REASON}
+    rows = [row(0, 10), row(0, 20, **lost), row(0, 30, **lost), row(0, 40, stop_step=20)]
+    assert [scalars(r)["run/diverged"] for r in rows] == [0.0, 1.0, 1.0, 0.0]
+
+
 def test_the_mean_counts_a_stopped_run_with_its_floor(board: TensorBoard) -> None:
     run = f"tensorboard/{plan()[0].trial_id}"
     assert board.scalars(run, "critic/q_abs") == [(10, 10.0), (20, 35.0), (30, 30.0)]

@@ -20,6 +20,7 @@ from rayoff.results import (
     arm_order,
     collect,
     count_runs,
+    divergence_reasons,
     read_results,
     run_table,
     write_metrics,
@@ -77,13 +78,39 @@ def test_equal_inputs_give_equal_bytes(folder: Path, tmp_path: Path) -> None:
     assert write_results(folder).read_bytes() == write_results(other).read_bytes()
 
 
-def test_rewriting_metrics_updates_the_status_on_all_rows(tmp_path: Path) -> None:
+def test_rewriting_metrics_replaces_all_rows_and_leaves_each_its_own_state(tmp_path: Path) -> None:
     write_metrics(tmp_path, [row(step=100), row(step=200)])
-    ended = {"status": "diverged", "reason": "|Q| 1e9", "stop_step": 200}
-    write_metrics(tmp_path, [row(step=step, **ended) for step in (100, 200)])
+    ended = {"status": "diverged", "reason": "|Q| 1e9", "stop_step": 300}
+    write_metrics(tmp_path, [row(step=100), row(step=200), row(step=300, **ended)])
     table = pq.read_table(tmp_path / "metrics.parquet")
-    assert table["status"].to_pylist() == ["diverged", "diverged"]
-    assert table["stop_step"].to_pylist() == [200, 200]
+    assert table["status"].to_pylist() == ["training", "training", "diverged"]
+    assert table["stop_step"].to_pylist() == [None, None, 300]
+
+
+def test_the_last_row_says_what_became_of_a_run(folder: Path) -> None:
+    """One that is given up, trains on, and ends within its bound is done, with all its rows."""
+    trial = next(t for t in sorted((folder / "trials").iterdir()) if t.name.startswith("none"))
+    lost = {"status": "diverged", "reason": "|Q| 1e5", "stop_step": 200}
+    scores = [{"evaluated": True, "eval/score": score} for score in (1.0, 2.0, 4.0)]
+    came_back = [
+        row(step=100, **scores[0]),
+        row(step=200, **lost, **scores[1]),
+        row(step=300, **scores[2]) | {"status": "done", "stop_step": 200},
+    ]
+    stopped = [row(seed=1, step=100), row(seed=1, step=200, **lost)]
+    write_metrics(trial, [*came_back, *stopped])
+
+    assert divergence_reasons(trial) == {1: "|Q| 1e5"}
+    frame = collect(folder).to_pandas()
+    mine = frame[frame["trial"] == trial.name]
+    assert mine["status"].tolist() == ["training", "diverged", "done", "training", "diverged"]
+    counts = count_runs(mine)
+    assert counts[["done", "diverged", "training"]].values.tolist() == [[1, 1, 0]]
+    runs = run_table(mine).set_index("seed")
+    assert runs["status"].tolist() == ["done", "diverged"]
+    assert runs["stop_step"].tolist() == [200, 200]
+    assert runs["value"].tolist() == [3.0, 0.0]  # its later half; the floor
+    assert runs.loc[0, "best"] == 4.0
 
 
 def test_an_interrupted_write_leaves_the_old_file(
@@ -153,7 +180,7 @@ def test_a_run_that_never_began_is_missing_and_one_with_an_error_failed(folder: 
     layer, none = (next(t for t in trials if t.name.startswith(n)) for n in ("layer", "none"))
     (layer / "metrics.parquet").unlink()
     (layer / "config.json").unlink()
-    write_metrics(none, [row(seed=0, status="done"), row(seed=1)])
+    write_metrics(none, [row(seed=0, status="done"), row(seed=1, step=50), row(seed=1)])
     (none / "error.txt").write_text("Traceback\n  ...\nRuntimeError: out of memory\n")
 
     frame = collect(folder).to_pandas()
@@ -162,9 +189,10 @@ def test_a_run_that_never_began_is_missing_and_one_with_an_error_failed(folder: 
         [0, 0, "missing"],
         [1, 0, "missing"],
     ]
-    failed = frame[frame["trial"] == none.name].set_index("seed")
-    assert failed["status"].tolist() == ["done", "failed"]
-    assert failed["reason"].loc[1] == "RuntimeError: out of memory"
+    failed = frame[frame["trial"] == none.name]
+    assert failed["status"].tolist() == ["done", "training", "failed"]
+    assert failed["reason"].dropna().tolist() == ["RuntimeError: out of memory"]
+    assert failed["reason"].iloc[-1] == "RuntimeError: out of memory"
 
     counts = count_runs(frame).set_index(["arm", "fraction"])
     assert counts.loc[("layer", 0.1), "missing"] == 2

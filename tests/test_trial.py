@@ -1,5 +1,6 @@
 """Tests of rayoff.trial on toy dynamics where the plain critic diverges, and on Pendulum."""
 
+import copy
 import math
 import operator
 import subprocess
@@ -71,6 +72,12 @@ def finish(trial: Trial) -> list[Row]:
     return trial.rows
 
 
+def states_of(rows: list[Row]) -> set[str]:
+    """Return the states of the rows, with the steps at which a run is done or diverged."""
+    states = [(row["status"], f" at {row['step']}") for row in rows]
+    return {state + ("" if state == "training" else at) for state, at in states}
+
+
 def unclocked(rows: list[Row]) -> list[Row]:
     """Return the rows without what a clock wrote."""
     return [{k: v for k, v in row.items() if not k.startswith(CLOCKED)} for row in rows]
@@ -96,7 +103,7 @@ def test_layer_norm_keeps_the_critic_within_its_bound(table: pa.Table) -> None:
 
     rows = finish(trial)
 
-    assert {row["status"] for row in rows} == {"done"}
+    assert states_of(rows) == {"training", "done at 600"}
     assert max(row["critic/q_abs"] for row in rows if "critic/q_abs" in row) < trial.watch.bound
     assert trial.step == 600
 
@@ -113,6 +120,33 @@ def test_observe_trains_on_and_records_what_stop_would_have_done(table: pa.Table
         for rows in (rows_stopped, rows_observed)
     ]
     assert verdicts[0] == verdicts[1]
+
+
+def test_a_row_holds_what_was_known_at_its_step_and_never_changes(table: pa.Table) -> None:
+    trial = Trial(make_config(stopper=StopperConfig(mode="observe"), seeds=(0, 1, 2)), table)
+    told: list[Row] = []
+    while not trial.done:
+        told += copy.deepcopy(trial.advance())
+    assert trial.rows == told
+
+    ceiling = StopperConfig().ceiling_factor * trial.watch.bound
+    for seed in trial.config.seeds:
+        rows = [row for row in told if row["seed"] == seed]
+        last = rows[-1]
+        crash = next(row["step"] for row in rows if row["critic/q_abs"] > ceiling)
+        assert last["stopper/suspected_step"] < last["stop_step"] < 600
+        for row in rows:
+            step = row["step"]
+            begun, stopped = step >= last["stopper/suspected_step"], step >= last["stop_step"]
+            assert row["stopper/suspect"] <= begun
+            assert (row["stopper/suspected_step"] is not None) == begun
+            assert (row["status"], row["reason"] is not None, row["stop_step"]) == (
+                ("diverged", True, last["stop_step"]) if stopped else ("training", False, None)
+            )
+            assert row["stopper/passed_step"] == (crash if step >= crash else None)
+            assert (row["stopper/right"] is not None) == (step == 600)
+        foretold = {row["stopper/forecast_step"] for row in rows}
+        assert len(foretold) > 1  # it is not filled back
 
 
 def test_audited_runs_train_on_and_tell_whether_their_stop_was_right(table: pa.Table) -> None:
@@ -167,7 +201,9 @@ def test_a_run_that_was_wrongly_given_up_counts_as_done(table: pa.Table) -> None
 
 def test_mode_off_never_judges(table: pa.Table) -> None:
     rows = finish(Trial(make_config(stopper=StopperConfig(mode="off"), num_steps=200), table))
-    assert {(row["status"], row["stop_step"]) for row in rows} == {("done", None)}
+    assert states_of(rows) == {"training", "done at 200"}
+    judged = ("stop_step", "stopper/suspect", "stopper/suspected_step", "stopper/passed_step")
+    assert {row[name] for row in rows for name in judged} == {None}
 
 
 @pytest.mark.parametrize("norm", ["none", "layer", "batch", "spectral"])
@@ -266,7 +302,9 @@ def test_bc_has_no_critic_to_probe_and_reports_at_evaluations(pendulum: pa.Table
     config = make_config(algorithm="bc", agent=BCConfig(), num_steps=250, evaluation=evaluation)
     rows = finish(Trial(config, pendulum))
     assert sorted({row["step"] for row in rows}) == [100, 200, 250]
-    assert all(row["evaluated"] and row["status"] == "done" for row in rows)
+    assert all(row["evaluated"] for row in rows)
+    assert states_of(rows) == {"training", "done at 250"}
+    assert {row["stopper/suspect"] for row in rows} == {None}
     assert not any(name.startswith(("critic/", "seem/")) for row in rows for name in row)
     for row in rows:  # the references of the file are -1500 and -150
         expected = 100 * (row["eval/return"] + 1500) / (1500 - 150)
@@ -297,8 +335,9 @@ def test_a_run_that_ends_far_above_its_bound_has_diverged_though_nothing_stopped
     rows = finish(trial)
     assert trial.step == 300
     assert rows[-1]["critic/q_abs"] > 10 * trial.watch.bound
-    assert {(row["status"], row["stop_step"]) for row in rows} == {("diverged", None)}
-    assert "at the last probe, step 300" in rows[0]["reason"]
+    assert states_of(rows) == {"training", "diverged at 300"}
+    assert {row["stop_step"] for row in rows} == {None}
+    assert "at the last probe, step 300" in rows[-1]["reason"]
 
 
 def test_suspicion_raises_the_probing_rate(table: pa.Table) -> None:

@@ -30,7 +30,8 @@ class Summaries(Observer):
     first report brings: no step is there twice.
 
     Numbers that are not finite have no point in a plot; ``run/nonfinite`` counts them in each
-    report, ``run/diverged`` turns from 0 to 1 when the run does, and the reason is a text.
+    report, ``run/diverged`` turns from 0 to 1 when the run does, and the reason is a text. A run
+    that was wrongly given up, and only observed or audited, is back at 0 at its end.
 
     Args:
         run_folder: where the event files go.
@@ -88,7 +89,7 @@ class Summaries(Observer):
         for row in result["rows"]:
             by_step[row["step"]].append(row)
             files[row["seed"]].add_scalars(scalars(row), row["step"])
-            if _diverged_at(row) == row["step"]:
+            if _diverges_at(row):
                 files[row["seed"]].add_text("run/reason", row["reason"], row["step"])
         for step, rows in by_step.items():
             means = mean_scalars(rows, len(files) - 1, result["floors"])
@@ -132,23 +133,16 @@ def scalars(row: Row) -> dict[str, float]:
     """Return what TensorBoard plots of one run at one step: its finite metrics and its state."""
     metrics = {name: v for name, v in row.items() if "/" in name and v is not None}
     finite = {name: v for name, v in metrics.items() if math.isfinite(v)}
-    diverged = _diverged_at(row) is not None
     state = {
-        "run/diverged": float(diverged),
+        "run/diverged": float(row["status"] == "diverged"),
         "run/nonfinite": float(len(metrics) - len(finite)),
     }
     return finite | state
 
 
-def _diverged_at(row: Row) -> int | None:
-    """Return the step by which the run of a row had diverged; None: not yet.
-
-    A run that ended far above its bound without having been stopped diverged at its end.
-    """
-    if row["status"] != "diverged":
-        return None
-    step = row["step"] if row["stop_step"] is None else row["stop_step"]
-    return step if step <= row["step"] else None
+def _diverges_at(row: Row) -> bool:
+    """Whether this row is the first one at which its run had diverged: at its stop, or its end."""
+    return row["status"] == "diverged" and row["stop_step"] in (None, row["step"])
 
 
 def mean_scalars(

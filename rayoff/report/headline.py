@@ -62,7 +62,10 @@ def recipe(frame: pd.DataFrame, effects: list[Effect]) -> str:
 
 _READ = """\
 import pandas as pd
-rows = pd.read_parquet("results.parquet").query("status in ['done', 'diverged']")
+rows = pd.read_parquet("results.parquet")
+# A row is as it was at its step: the last one of a run says what became of it.
+rows["status"] = rows.groupby(["trial", "seed"])["status"].transform("last")
+rows = rows[rows["status"].isin(["done", "diverged"])]
 """
 _COUNTS = """\
 print(rows.drop_duplicates(["trial", "seed"])[["arm", "status"]].value_counts())

@@ -1,6 +1,7 @@
 """A run folder as one table: the study's trials joined with the metrics that they wrote."""
 
 from dataclasses import asdict
+from operator import ne
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,10 @@ def divergence_reasons(trial_folder: Path) -> dict[int, str]:
     Raises:
         ResultsError: its metrics cannot be read.
     """
-    rows = _read_table(trial_folder / "metrics.parquet").select(["seed", "status", "reason"])
-    return {row["seed"]: row["reason"] for row in rows.to_pylist() if row["status"] == "diverged"}
+    rows = _read_table(trial_folder / "metrics.parquet")
+    rows = rows.select(["seed", "step", "status", "reason"]).sort_by("step")
+    last = {row["seed"]: row for row in rows.to_pylist()}
+    return {seed: row["reason"] for seed, row in last.items() if row["status"] == "diverged"}
 
 
 def _read_table(path: Path) -> pa.Table:
@@ -130,16 +133,25 @@ def _trial_metrics(folder: Path, seeds: list[int]) -> pa.Table:
     ]
     rows = pa.Table.from_pylist(absent, schema=schema)
     metrics = pa.concat_tables([metrics, rows], promote_options="default")
-    return _mark_failed(metrics, folder).sort_by([("seed", "ascending"), ("step", "ascending")])
+    return _mark_failed(metrics.sort_by([("seed", "ascending"), ("step", "ascending")]), folder)
 
 
 def _mark_failed(metrics: pa.Table, folder: Path) -> pa.Table:
-    """Turn runs that neither ended nor diverged into failed ones where the trial left an error."""
+    """Say on the last row of each run that had not ended that it failed, if the trial did.
+
+    Args:
+        metrics: rows in order of seed and step.
+        folder: of the trial.
+    """
     path = folder / "error.txt"
     if not path.exists():
         return metrics
     lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    unfinished = [status in ("training", "missing") for status in metrics["status"].to_pylist()]
+    seeds, statuses = metrics["seed"].to_pylist(), metrics["status"].to_pylist()
+    unfinished = [
+        is_last and status in ("training", "missing")
+        for is_last, status in zip(map(ne, seeds, [*seeds[1:], None]), statuses, strict=True)
+    ]
     for name, value in (("status", "failed"), ("reason", lines[-1] if lines else "no message")):
         old = zip(unfinished, metrics[name].to_pylist(), strict=True)
         column = pa.array([value if failed else other for failed, other in old], pa.string())

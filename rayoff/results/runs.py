@@ -27,7 +27,7 @@ def count_runs(frame: pd.DataFrame) -> pd.DataFrame:
         Columns arm, dataset, fraction, done, diverged, training, failed, missing; rows in the
         study's order.
     """
-    runs = frame.drop_duplicates(_RUN)
+    runs = frame.drop_duplicates(_RUN, keep="last")
     cell = ["arm", "dataset", "fraction"]
     counts = runs[cell].assign(**{status: runs["status"] == status for status in STATUSES})
     return pd.DataFrame(counts.groupby(cell, sort=False, as_index=False)[list(STATUSES)].sum())
@@ -58,7 +58,8 @@ def run_table(frame: pd.DataFrame) -> pd.DataFrame:
         - ``q_abs``, ``q_bound``, ``seem_row_normalized``, ``seem_normalized``: last readings;
           nan where there was none
     """
-    frame = frame.loc[~frame["status"].isin(["failed", "missing"])]
+    became = frame.groupby(_RUN)["status"].transform("last")
+    frame = frame.loc[~became.isin(["failed", "missing"])]
     identity = [name for name in frame.columns if "/" not in name]
     runs = frame.drop_duplicates(_RUN, keep="last")[identity].set_index(_RUN)
     runs = runs.drop(columns=["return", "score", "evaluated"])

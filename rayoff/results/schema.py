@@ -28,12 +28,16 @@ RESULT_COLUMNS: dict[str, tuple[pa.DataType, str]] = {
     "seconds": (pa.float64(), "Wall time that the trial had trained [s]."),
     "status": (
         pa.string(),
-        "State of the run, equal on all its rows: training, done, diverged (a result: it was "
-        "stopped, or its |Q| ended far beyond its bound), failed (an error) or missing (not "
-        "begun; one row at step 0).",
+        "State of the run as it was at this row; on its last row, what became of it: training, "
+        "done, diverged (a result: it was stopped, or its |Q| ended far beyond its bound), "
+        "failed (an error) or missing (not begun; one row at step 0). A run that trains on "
+        "after its stop, observed or audited, is diverged from there and judged anew at its end.",
     ),
     "reason": (pa.string(), "Why the run diverged or failed, with its numbers; else null."),
-    "stop_step": (pa.int64(), "Step at which it was, or would have been, stopped [step]."),
+    "stop_step": (
+        pa.int64(),
+        "Step at which it was, or would have been, stopped [step]; null on rows before.",
+    ),
     "evaluated": (pa.bool_(), "Whether the policy was evaluated at this row."),
     "eval_skipped": (pa.string(), "Why there is no evaluation at all, e.g. no simulator."),
     "return": (pa.float64(), "Mean undiscounted return of the evaluation [reward]."),
@@ -53,7 +57,10 @@ RESULT_COLUMNS: dict[str, tuple[pa.DataType, str]] = {
 Two groups of columns follow. ``config.<path>`` is a choice that varies between the trials or
 differs from its default, as text where its types differ. All others are metrics (float64)
 under the names they have in TensorBoard, e.g. ``critic/q_abs``, ``critic/q_bound``,
-``seem/row_normalized``; null where one was not measured at that step.
+``seem/row_normalized``; null where one was not measured at that step. Those under ``stopper/``
+are what the stopper knew at that step: whether the run was suspect, and since when; when |Q|
+would pass the ceiling, with its interval, and when it was first seen above; on the last row of
+a run that trained on after its stop, whether that was right.
 """
 
 METRIC_ALIASES = {"eval/return": "return", "eval/score": "score"}
@@ -74,8 +81,8 @@ def write_metrics(folder: Path, rows: Sequence[dict[str, object]]) -> None:
         folder: the trial's folder; made if it does not exist.
         rows: one for each run and report step. Keys are ``seed``, ``step`` [step], ``seconds``
             [s], ``status`` (training, done or diverged), ``evaluated``, optionally ``reason``,
-            ``stop_step`` [step] and ``eval_skipped``, and metrics by names with a slash. Status,
-            reason and stop step are those the run has now, on all its rows.
+            ``stop_step`` [step] and ``eval_skipped``, and metrics by names with a slash, all as
+            they were at that step.
 
     Raises:
         ValueError: a row lacks a key, has an unknown one or an unknown status, or there is none.

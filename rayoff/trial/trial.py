@@ -33,7 +33,7 @@ from rayoff.trial.watching import Watch, next_multiple
 
 Row = dict[str, Any]
 """One run at one step: seed, step, seconds, status, reason, stop_step, evaluated, eval_skipped,
-and metrics by their namespaced names."""
+and metrics by their namespaced names, all as they were at that step."""
 
 
 class Trial:
@@ -125,7 +125,7 @@ class Trial:
             if evaluated or run in readings or self.step >= self.config.num_steps
         ]
         self._history += rows
-        return self._with_verdicts(rows)
+        return rows
 
     def _next_report(self) -> int:
         """Return the step of the next report."""
@@ -185,21 +185,13 @@ class Trial:
             **seconds,
             "time/steps_per_second": self.step / max(elapsed["train"], 1e-9),
             "time/replayed": float(self._replay.obstacle is None),
+            **self.watch.verdict(run, finished=self.step >= self.config.num_steps),
         }
 
     @property
     def rows(self) -> list[Row]:
-        """Every row so far, in order of step and seed, each with what is now known of its run."""
-        return self._with_verdicts(self._history)
-
-    def _with_verdicts(self, rows: list[Row]) -> list[Row]:
-        """Return the rows with what is now known of their runs."""
-        finished = self.step >= self.config.num_steps
-        verdicts = {
-            seed: self.watch.verdict(run, finished=finished)
-            for run, seed in enumerate(self.config.seeds)
-        }
-        return [row | verdicts[row["seed"]] for row in rows]
+        """Every row so far, in order of step and seed; the last one of a run says how it is."""
+        return list(self._history)
 
     def save(self, folder: Path) -> None:
         """Write everything that the trial needs to go on into ``folder``."""

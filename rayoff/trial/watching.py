@@ -65,6 +65,13 @@ class Watch:
             period=max(1, config.seem.period),  # 0 never probes: nothing is observed
         )
 
+    @property
+    def _judges(self) -> bool:
+        """Whether runs are judged at all."""
+        config = self._config
+        has_critic = isinstance(config.agent, TD3Config)
+        return has_critic and bool(config.seem.period) and config.stopper.mode != "off"
+
     def training(self) -> list[int]:
         """Return the runs that have not been stopped."""
         return [run for run in range(len(self._monitors)) if not self.is_stopped(run)]
@@ -118,7 +125,10 @@ class Watch:
         return readings
 
     def verdict(self, run: int, *, finished: bool) -> dict[str, Any]:
-        """Return status, reason and stop step of a run, when it came under suspicion, and so on.
+        """Return what is known of a run by its last probe: the part of a row that judges it.
+
+        Those are status, reason and stop step; whether it is suspect, and since when; what is
+        foretold, and when |Q| was seen above the ceiling.
 
         What trained to its end is judged by its end: a run that was never stopped has diverged
         all the same if its |Q| ends far out, and one that was only observed or audited has not
@@ -138,7 +148,9 @@ class Watch:
             "status": "diverged" if reason else "done" if finished else "training",
             "reason": reason,
             "stop_step": verdict.stop_step,
+            "stopper/suspect": float(verdict.suspect) if self._judges else None,
             "stopper/suspected_step": verdict.suspected_step,
+            "stopper/passed_step": verdict.passed_step,
             "stopper/forecast_step": verdict.forecast_step,
             "stopper/forecast_low": verdict.forecast_low,
             "stopper/forecast_high": verdict.forecast_high,
