@@ -11,9 +11,7 @@ from typing import Any, ClassVar
 import gymnasium
 import numpy as np
 import pytest
-import torch
 from gymnasium.spaces import Box, Dict
-from torch import Tensor
 
 from rayoff.errors import StudyError
 from rayoff.evaluation import Environment, Evaluator, Policy, check_environment
@@ -98,25 +96,16 @@ def task(request: pytest.FixtureRequest) -> tuple[str, int, int, float]:
     return request.param
 
 
-def linear_policy(seeds: tuple[int, ...], num_inputs: int, num_outputs: int) -> Policy:
-    """A policy per run, whose rounding does not depend on who else is in the batch."""
-    weights = [
-        torch.randn(num_inputs, num_outputs, generator=torch.Generator().manual_seed(seed))
-        for seed in seeds
-    ]
-
-    def act(observations: Tensor) -> Tensor:
-        products = [
-            (rows[:, :, None] * w).sum(1) for rows, w in zip(observations, weights, strict=True)
-        ]
-        return torch.stack(products).tanh()
-
-    return act
+def linear_policy(seed: int, num_inputs: int, num_outputs: int) -> Policy:
+    """A policy whose rounding does not depend on how many rows it sees."""
+    drawn = np.random.default_rng(seed).standard_normal((num_inputs, num_outputs))
+    weight = drawn.astype(np.float32)
+    return lambda rows: np.tanh((rows[:, :, None] * weight).sum(1))
 
 
-def constant_policy(*runs: tuple[float, float]) -> Policy:
-    """The same two actions everywhere, by run."""
-    return lambda rows: torch.tensor(runs)[:, None].expand(len(runs), rows.shape[1], 2)
+def constant_policy(*action: float) -> Policy:
+    """The same action everywhere."""
+    return lambda rows: np.full((len(rows), len(action)), action, np.float32)
 
 
 def plain_episode(environment: str, seed: int, policy: Policy, bound: float) -> tuple[float, int]:
@@ -125,8 +114,7 @@ def plain_episode(environment: str, seed: int, policy: Policy, bound: float) -> 
     observation, _ = env.reset(seed=seed)
     total, length, over = 0.0, 0, False
     while not over:
-        row = torch.tensor(observation, dtype=torch.float32)[None, None]
-        action = policy(row)[0, 0].numpy() * bound
+        action = policy(observation.astype(np.float32)[None])[0] * bound
         observation, reward, terminated, truncated, _ = env.step(action)
         total, length, over = total + float(reward), length + 1, terminated or truncated
     env.close()
@@ -140,10 +128,11 @@ def test_returns_equal_a_plain_loop_over_single_environments(
     seeds = (3, 8)
     evaluator = Evaluator(environment, seeds, 3, -bound, [bound] * num_outputs)
 
-    returns, lengths = evaluator.rollout(linear_policy(seeds, num_inputs, num_outputs), step=50)
+    policies = [linear_policy(seed, num_inputs, num_outputs) for seed in seeds]
 
-    for k, seed in enumerate(seeds):
-        policy = linear_policy((seed,), num_inputs, num_outputs)
+    returns, lengths = evaluator.rollout(policies, step=50)
+
+    for k, (seed, policy) in enumerate(zip(seeds, policies, strict=True)):
         for episode in range(3):
             reset_seed = int(np.random.SeedSequence((seed, 50, episode)).generate_state(1)[0])
             total, length = plain_episode(environment, reset_seed, policy, bound)
@@ -158,37 +147,42 @@ def test_a_run_alone_meets_what_it_meets_stacked(task: tuple[str, int, int, floa
     stacked = Evaluator(environment, seeds, 3, -bound, bound)
     alone = Evaluator(environment, (5,), 3, -bound, bound)
 
-    expected = stacked.rollout(linear_policy(seeds, *sizes), step=10)
-    actual = alone.rollout(linear_policy((5,), *sizes), step=10)
+    expected = stacked.rollout([linear_policy(seed, *sizes) for seed in seeds], step=10)
+    actual = alone.rollout([linear_policy(5, *sizes)], step=10)
 
     np.testing.assert_array_equal(actual.returns[0], expected.returns[1])
     np.testing.assert_array_equal(actual.lengths[0], expected.lengths[1])
 
 
 def test_episodes_depend_on_seed_step_and_episode_and_on_nothing_before() -> None:
-    policy = linear_policy((0, 0), 3, 1)
+    policies = [linear_policy(0, 3, 1)] * 2
     evaluator = Evaluator("Pendulum-v1", (0, 1), 2, -2, 2)
-    first = evaluator.rollout(policy, step=100).returns
-    second = evaluator.rollout(policy, step=200).returns
+    first = evaluator.rollout(policies, step=100).returns
+    second = evaluator.rollout(policies, step=200).returns
     resumed = Evaluator("Pendulum-v1", (0, 1), 2, -2, 2)
 
-    np.testing.assert_array_equal(resumed.rollout(policy, step=200).returns, second)
-    np.testing.assert_array_equal(evaluator.rollout(policy, step=100).returns, first)
+    np.testing.assert_array_equal(resumed.rollout(policies, step=200).returns, second)
+    np.testing.assert_array_equal(evaluator.rollout(policies, step=100).returns, first)
     assert len(np.unique([first, second])) == 8
 
 
-def test_the_policy_is_called_once_per_step_with_all_runs() -> None:
-    inputs: list[Tensor] = []
+def test_a_policy_is_called_once_per_step_with_all_episodes_of_its_run() -> None:
+    inputs: list[list[np.ndarray]] = [[], []]
 
-    def act(observations: Tensor) -> Tensor:
-        inputs.append(observations)
-        return torch.zeros(2, 4, 1)
+    def policy_of(run: int) -> Policy:
+        def act(observations: np.ndarray) -> np.ndarray:
+            inputs[run].append(observations.copy())
+            return np.zeros((4, 1), np.float32)
 
-    lengths = Evaluator("Pendulum-v1", (0, 1), 4, -2, 2).rollout(act, step=0).lengths
+        return act
 
-    assert [rows.shape for rows in inputs] == [(2, 4, 3)] * 200  # Pendulum's time limit
-    assert {rows.dtype for rows in inputs} == {torch.float32}
-    assert not torch.equal(inputs[0], inputs[1])  # each step's input is the policy's to keep
+    evaluator = Evaluator("Pendulum-v1", (0, 1), 4, -2, 2)
+    lengths = evaluator.rollout([policy_of(0), policy_of(1)], step=0).lengths
+
+    for run in inputs:
+        assert [rows.shape for rows in run] == [(4, 3)] * 200  # Pendulum's time limit
+        assert {rows.dtype for rows in run} == {np.dtype(np.float32)}
+    assert not np.array_equal(inputs[0][0], inputs[1][0])
     assert (lengths == 200).all()
 
 
@@ -196,19 +190,20 @@ def test_every_environment_runs_one_episode_and_then_idles(countdown: str) -> No
     evaluator = Evaluator(countdown, (0, 1), 10, [0, -1], [10, 1])
     for num_rollouts in (1, 2):
         Countdown.actions.clear()
-        last = torch.zeros(0)
+        last = np.zeros(0)
 
-        def act(observations: Tensor) -> Tensor:
+        def act(observations: np.ndarray) -> np.ndarray:
             nonlocal last
-            last = observations
-            return torch.ones(2, 10, 2)
+            last = observations.copy()
+            return np.ones((10, 2), np.float32)
 
-        returns, lengths = evaluator.rollout(act, step=num_rollouts)
+        returns, lengths = evaluator.rollout([act, act], step=num_rollouts)
 
         assert len(np.unique(lengths)) > 3
         assert lengths.sum() == len(Countdown.actions)
         np.testing.assert_array_equal(returns, 1000.0 * lengths)
-        np.testing.assert_array_equal(last[..., 0], np.full((2, 10), num_rollouts))
+        num_resets = 2 * num_rollouts  # both runs meet the same environments
+        np.testing.assert_array_equal(last[..., 0], np.full(10, num_resets))
 
 
 def test_actions_are_scaled_from_minus_one_and_one_and_kept_inside_the_box(
@@ -216,7 +211,7 @@ def test_actions_are_scaled_from_minus_one_and_one_and_kept_inside_the_box(
 ) -> None:
     evaluator = Evaluator(countdown, (0, 1), 1, [2, -3], [6, 3])
 
-    evaluator.rollout(constant_policy((0.5, 0.1), (9.0, -1.0)), step=0)
+    evaluator.rollout([constant_policy(0.5, 0.1), constant_policy(9.0, -1.0)], step=0)
 
     received = {tuple(action.tolist()) for action in Countdown.actions}
     assert received == {(5.0, float(np.float32(0.3))), (6.0, -1.0)}
@@ -226,7 +221,9 @@ def test_actions_are_scaled_from_minus_one_and_one_and_kept_inside_the_box(
 def test_a_diverged_policy_earns_nan_and_disturbs_no_other_run(countdown: str) -> None:
     evaluator = Evaluator(countdown, (0, 1), 5, [0, -1], [10, 1])
 
-    returns, lengths = evaluator.rollout(constant_policy((np.nan, 0.0), (1.0, 0.0)), step=0)
+    policies = [constant_policy(np.nan, 0.0), constant_policy(1.0, 0.0)]
+
+    returns, lengths = evaluator.rollout(policies, step=0)
 
     assert np.isnan(returns[0]).all()
     assert (lengths[0] == 1).all()
@@ -265,22 +262,22 @@ def test_an_environment_that_does_not_suit_is_said_in_a_sentence(
 
 
 def test_dictionary_observations_are_flattened_as_those_of_the_data(goal: str) -> None:
-    met: list[Tensor] = []
+    met: list[np.ndarray] = []
 
-    def act(observations: Tensor) -> Tensor:
-        met.append(observations)
-        return torch.zeros(2, 3, 2)
+    def act(observations: np.ndarray) -> np.ndarray:
+        met.append(observations.copy())
+        return np.zeros((3, 2), np.float32)
 
     assert check_environment(goal, observation_size=4) is None
-    Evaluator(goal, (0, 1), 3, [0, -1], [10, 1]).rollout(act, step=0)
+    Evaluator(goal, (0,), 3, [0, -1], [10, 1]).rollout([act], step=0)
 
     raw = {
         "achieved_goal": np.array([[1.0]]),
         "desired_goal": {"b": np.array([[20.0]]), "a": np.array([[10.0]])},
         "observation": np.array([[4.0]]),
     }
-    assert met[1].shape == (2, 3, 4)
-    np.testing.assert_array_equal(met[1][0, 0], flatten_observations(raw)[0])
+    assert met[1].shape == (3, 4)
+    np.testing.assert_array_equal(met[1][0], flatten_observations(raw)[0])
 
 
 def test_dictionaries_of_other_things_than_vectors_are_refused() -> None:
@@ -294,12 +291,9 @@ def test_dictionaries_of_other_things_than_vectors_are_refused() -> None:
 def test_a_spec_gives_arguments_and_time_limit() -> None:
     spec = json.dumps({"id": "Pendulum-v1", "kwargs": {"g": 0.0}, "max_episode_steps": 7})
     environment = Environment.from_spec(spec)
-    policy = constant_policy((0.0, 0.0))
 
-    def act(observations: Tensor) -> Tensor:
-        return policy(observations)[..., :1]
-
-    returns, lengths = Evaluator(environment, (0,), 2, -2, 2).rollout(act, step=0)
+    evaluator = Evaluator(environment, (0,), 2, -2, 2)
+    returns, lengths = evaluator.rollout([constant_policy(0.0)], step=0)
 
     assert (lengths == 7).all()
     for episode in range(2):
@@ -342,10 +336,10 @@ def test_a_missing_simulator_is_named_with_what_installs_it() -> None:
     assert "pip install 'rayoff[mujoco]'" in done.stdout
 
 
-def test_importing_the_module_loads_no_simulator() -> None:
+def test_importing_the_module_loads_no_simulator_and_no_torch() -> None:
     program = (
         "import sys, rayoff.evaluation\n"
-        "print([name for name in ('gymnasium', 'mujoco', 'ray') if name in sys.modules])"
+        "print([name for name in ('gymnasium', 'mujoco', 'ray', 'torch') if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

@@ -36,7 +36,8 @@ def test_the_data_are_evaluated_in_the_environment_that_they_describe(tmp_path: 
     config = TrialConfig(seeds=(0, 1))
 
     evaluator = make_evaluator(config, facts, num_episodes=2)
-    lengths = evaluator.rollout(lambda rows: torch.zeros(2, 2, 1), step=0).lengths
+    policies = [lambda rows: np.zeros((2, 1), np.float32)] * 2
+    lengths = evaluator.rollout(policies, step=0).lengths
 
     assert choose_environment(None, facts) == Environment("Pendulum-v1", 12, {"g": 3.0})
     np.testing.assert_array_equal(lengths, np.full((2, 2), 12))

@@ -45,6 +45,7 @@ class Block(nn.Module):
         # noise, which Adam scales up to full steps.
         biased = not (self.norm_first and isinstance(self.norm, BatchNorm))
         self.linear = make_linear(norm, config.initialization, shape, draws, stream, bias=biased)
+        self.activation_name = config.activation
         self.activation = _ACTIVATIONS[config.activation]
         self.dropout = config.dropout
         self.stream = stream

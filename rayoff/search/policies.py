@@ -20,7 +20,7 @@ from rayoff.data import DatasetFacts, Normalizer, score
 from rayoff.draws import Draws
 from rayoff.errors import CheckpointError, StudyError
 from rayoff.study import config_from_dict
-from rayoff.trial import Trial, make_evaluator
+from rayoff.trial import Trial, export_policies, make_evaluator
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 """Files in a trial's folder."""
@@ -100,14 +100,10 @@ class Policies:
         """
         runs = self._runs(seed)
         seeds = [self.config.seeds[run] for run in runs]
-
-        def act(observations: Tensor) -> Tensor:
-            every = observations.new_zeros(len(self.config.seeds), *observations.shape[1:])
-            every[runs] = observations
-            return self.act(every)[runs]
+        policies = export_policies(self._agent.actor, self._normalizer)
 
         evaluator = make_evaluator(self.config, self.facts, seeds, num_episodes)
-        returns = evaluator.rollout(act, self.step).returns
+        returns = evaluator.rollout([policies[run] for run in runs], self.step).returns
         evaluator.close()
         return Evaluation(seeds, returns, score(returns, self.facts))
 

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from torch import Tensor
 
 from rayoff.agents import make_agent
 from rayoff.checkpoint import flatten_state, load_checkpoint, save_checkpoint, unflatten_state
@@ -27,6 +26,7 @@ from rayoff.evaluation import Evaluator
 from rayoff.networks import enable_fast_products, keep_freed_memory
 from rayoff.trial.agent_state import agent_state, load_agent_state
 from rayoff.trial.evaluating import make_evaluator
+from rayoff.trial.exporting import export_policies
 from rayoff.trial.replay import Replay, make_draws
 from rayoff.trial.sampling import Sampler
 from rayoff.trial.watching import Watch, next_multiple
@@ -156,7 +156,8 @@ class Trial:
         if self._evaluator is None or (self.step % period and self.step < self.config.num_steps):
             return {}
         started = time.perf_counter()
-        returns = self._evaluator.rollout(self.policy, self.step).returns.mean(1)  # (K,)
+        policies = export_policies(self.agent.actor, self.normalizer)
+        returns = self._evaluator.rollout(policies, self.step).returns.mean(1)  # (K,)
         unscored = None in (self.facts.ref_min, self.facts.ref_max)
         floor = self.facts.worst_return if unscored else self.facts.ref_min
         returns[~np.isfinite(returns)] = floor  # a policy gone nan
@@ -164,11 +165,6 @@ class Trial:
         scores = score(returns, self.facts)
         metrics = {"eval/return": returns.tolist()}
         return metrics if scores is None else metrics | {"eval/score": scores.tolist()}
-
-    def policy(self, observations: Tensor) -> Tensor:
-        """Return the actions in [-1, 1] at raw observations (K, E, S), shape (K, E, A)."""
-        normalized = self.normalizer.apply(observations.to(self.device))
-        return self.agent.act(normalized)
 
     def _make_row(self, run: int, metrics: dict[str, list[Any]], reading: dict[str, Any]) -> Row:
         """Return the row of one run from metrics of all and what its probe told."""

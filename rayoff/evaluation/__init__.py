@@ -1,0 +1,20 @@
+"""Rollouts of trained policies: what they earn in a simulator.
+
+Imports no torch, since worker processes import it: numpy, and Gymnasium when it is needed.
+"""
+
+from rayoff.evaluation.environment import Environment, check_environment
+from rayoff.evaluation.evaluator import Evaluator, Rollout
+from rayoff.evaluation.perceptron import Layer, Normalization, PerceptronPolicy
+from rayoff.evaluation.simulation import Policy
+
+__all__ = [
+    "Environment",
+    "Evaluator",
+    "Layer",
+    "Normalization",
+    "PerceptronPolicy",
+    "Policy",
+    "Rollout",
+    "check_environment",
+]
