@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from rayoff.errors import StudyError
 from rayoff.evaluation.environment import Environment, check_environment
 from rayoff.evaluation.simulation import Policy, Simulation
+from rayoff.evaluation.workers import Done, Job, Workers
 
 
 class Rollout(NamedTuple):
@@ -42,6 +43,8 @@ class Evaluator:
         action_low: action that the policy's -1 stands for, scalar or (A,).
         action_high: action that the policy's +1 stands for, scalar or (A,).
         observation_size: S that the policy takes; None accepts any.
+        num_workers: processes that share the runs among them; 0: rollouts are done in this one.
+            The numbers are the same.
 
     Raises:
         StudyError: the environment cannot be made or does not suit (see ``check_environment``).
@@ -59,14 +62,18 @@ class Evaluator:
         action_low: ArrayLike,
         action_high: ArrayLike,
         observation_size: int | None = None,
+        num_workers: int = 0,
     ) -> None:
         low, high = np.asarray(action_low, np.float64), np.asarray(action_high, np.float64)
         action_size = low.size if low.ndim else None
         if reason := check_environment(environment, observation_size, action_size):
             raise StudyError(reason)
         self._seeds, self._num_episodes = tuple(seeds), num_episodes
-        self._task = environment, num_episodes, low, high
+        self._arguments = environment, num_episodes, low, high
         self._simulation: Simulation | None = None
+        num_workers = min(num_workers, len(self._seeds))
+        self._workers = Workers(num_workers, self._arguments) if num_workers else None
+        self._jobs: list[Job] = []
 
     def rollout(self, policies: Sequence[Policy], step: int) -> Rollout:
         """Return the returns and lengths of one episode of each run in each environment.
@@ -75,19 +82,45 @@ class Evaluator:
             policies: of the runs, (K,).
             step: gradient step of this evaluation; selects its episodes [step].
         """
-        if self._simulation is None:
-            self._simulation = Simulation(*self._task)
-        done = [
-            self._simulation.rollout(policy, self._episode_seeds(seed, step))
+        self.start(policies, step)
+        return self.finish()
+
+    def start(self, policies: Sequence[Policy], step: int) -> None:
+        """Begin a rollout, which goes on in the processes if there are any; see ``rollout``.
+
+        Without processes it is done when it is asked for.
+        """
+        self._jobs = [
+            (policy, self._episode_seeds(seed, step))
             for policy, seed in zip(policies, self._seeds, strict=True)
         ]
-        returns, lengths = zip(*done, strict=True)
+        if self._workers is not None:
+            self._workers.send(self._jobs)
+
+    def finish(self) -> Rollout:
+        """Return the rollout that was begun, once it is done."""
+        done = [None] * len(self._jobs) if self._workers is None else self._workers.collect()
+        returns, lengths = zip(
+            *(
+                self._simulate(job) if result is None else result
+                for job, result in zip(self._jobs, done, strict=True)
+            ),
+            strict=True,
+        )
         return Rollout(np.stack(returns), np.stack(lengths))
 
     def close(self) -> None:
-        """Close the environments."""
+        """Close the environments, and end the processes."""
         if self._simulation is not None:
             self._simulation.close()
+        if self._workers is not None:
+            self._workers.close()
+
+    def _simulate(self, job: Job) -> Done:
+        """Return what a job earns, in this process."""
+        if self._simulation is None:
+            self._simulation = Simulation(*self._arguments)
+        return self._simulation.rollout(*job)
 
     def _episode_seeds(self, seed: int, step: int) -> list[int]:
         """Return the reset seed of each episode of a run, (E,)."""
