@@ -15,6 +15,7 @@ Activation = Literal["relu", "mish", "silu", "gelu", "elu", "tanh", "leaky_relu"
 Norm = Literal["none", "layer", "batch", "batch_joint", "group", "rms", "weight", "spectral"]
 Initialization = Literal["torch", "orthogonal", "glorot", "small_output"]
 Reducer = Literal["min", "mean", "lcb", "independent"]
+Precision = Literal["float32", "tf32", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,5 +244,9 @@ class TrialConfig:
     """Gradient steps of each run [step]."""
     batch_size: int = 256
     """B, transitions drawn with replacement for each step."""
+    precision: Precision = "float32"
+    """Of the matrix products of training, forward and backward: ``tf32`` keeps 10 bits of the
+    factors' fractions (GPUs from Ampere on, no CPU), ``bfloat16`` 7, and of the products too.
+    Parameters, moments, losses and targets, evaluation and SEEM are float32 in all."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Seeds of the K runs that train side by side."""

@@ -5,7 +5,7 @@ and every tensor that it meets on another device would be a copy between host an
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ from torch_members import draw_batch
 
 from rayoff.agents import AGENTS, Agent
 from rayoff.batch import Batch
-from rayoff.config import TrialConfig
+from rayoff.config import Precision, TrialConfig
 from rayoff.data import Transitions
 from rayoff.trial.replay import EagerStep
 from rayoff.trial.sampling import Sampler
@@ -144,15 +144,18 @@ def test_the_check_finds_what_a_graph_could_not_capture(
         operation(x)
 
 
+@pytest.mark.parametrize("precision", get_args(Precision))
 @pytest.mark.parametrize("algorithm", AGENTS)
-def test_a_whole_step_samples_and_draws_on_the_device_alone(algorithm: str) -> None:
+def test_a_whole_step_samples_and_draws_on_the_device_alone(
+    algorithm: str, precision: Precision
+) -> None:
     draws = make_draws(SEEDS, device="meta")
     agent = without_adam(make_tiny_agent(tiny(algorithm, network={"dropout": 0.1}), draws))
     widths = (NUM_OBSERVATIONS, NUM_ACTIONS, NUM_OBSERVATIONS, NUM_ACTIONS)
     s, a, s_next, a_next = (torch.empty(100, width, device="meta") for width in widths)
     of_each = torch.empty(100, device="meta")
     sampler = Sampler(Transitions(s, a, of_each, s_next, a_next, of_each), BATCH_SIZE)
-    step = EagerStep(agent, sampler, draws)
+    step = EagerStep(agent, sampler, draws, precision)
     with NoConstants(), CapturableOnly() as capturable:
         for _ in range(2):
             step(read=True)

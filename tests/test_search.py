@@ -237,6 +237,18 @@ def cluster() -> Iterator[None]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.mark.usefixtures("cluster")
+def test_a_precision_that_only_gpus_have_is_refused_before_the_first_trial(
+    source: str, tmp_path: Path
+) -> None:
+    axes = [Axis("precision", ["float32", "tf32"])]
+    study = make_study(source, axes=axes, baseline={"precision": "float32"})
+    made = RunFolder.create(tmp_path, study, [])
+    with pytest.raises(StudyError, match="precision must be float32 or bfloat16 on a CPU"):
+        train(made, TWO_AT_ONCE, write_metrics)
+    assert not list((made.path / "trials").glob("*/*"))
+
+
 @pytest.fixture(scope="module")
 def expected(study: Study) -> dict[str, pd.DataFrame]:
     """Rows of each trial, trained without Ray and without an interruption."""

@@ -23,6 +23,7 @@ from rayoff.config import (
     DataConfig,
     EvaluationConfig,
     Norm,
+    Precision,
     SeemConfig,
     StopperConfig,
     TD3BCConfig,
@@ -206,11 +207,21 @@ def test_mode_off_never_judges(table: pa.Table) -> None:
     assert {row[name] for row in rows for name in judged} == {None}
 
 
-@pytest.mark.parametrize("norm", ["none", "layer", "batch", "spectral"])
+@pytest.mark.parametrize(
+    ("norm", "precision"),
+    [
+        ("none", "float32"),
+        ("layer", "float32"),
+        ("batch", "float32"),
+        ("spectral", "float32"),
+        ("layer", "bfloat16"),
+    ],
+)
 def test_interrupted_and_resumed_equals_undisturbed(
-    table: pa.Table, tmp_path: Path, norm: Norm
+    table: pa.Table, tmp_path: Path, norm: Norm, precision: Precision
 ) -> None:
-    config = make_config(critic=CriticConfig(width=64, norm=norm, dropout=0.1), num_steps=200)
+    critic = CriticConfig(width=64, norm=norm, dropout=0.1)
+    config = make_config(critic=critic, num_steps=200, precision=precision)
     undisturbed = finish(Trial(config, table))
     first = Trial(config, table)
     while first.step < 60:
@@ -277,13 +288,15 @@ def test_a_checkpoint_of_another_configuration_is_refused(table: pa.Table, tmp_p
         other.load(tmp_path)
 
 
-def test_each_run_of_a_trial_equals_the_run_alone(table: pa.Table) -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_each_run_of_a_trial_equals_the_run_alone(table: pa.Table, precision: Precision) -> None:
     config = make_config(
         algorithm="td3_bc",
         agent=TD3BCConfig(),
         critic=CriticConfig(width=64, norm="layer"),
         num_steps=60,
         seeds=(3, 7, 11),
+        precision=precision,
     )
     stacked = finish(Trial(config, table))
     for seed in config.seeds:

@@ -62,7 +62,11 @@ def make_replay(
     agent = make(config, NUM_OBSERVATIONS, NUM_ACTIONS, draws)
     seeds, step = torch.tensor(SEEDS, device=device), torch.tensor(0, device=device)
     replay = Replay(
-        agent, make_sampler(device=device), make_replay_draws(seeds, step), eager=eager
+        agent,
+        make_sampler(device=device),
+        make_replay_draws(seeds, step),
+        precision=config.precision,
+        eager=eager,
     )
     return agent, replay
 
@@ -112,6 +116,34 @@ def test_networks_of_common_widths_with_fast_products_are_replayed_bit_by_bit(wi
         config = tiny("td3_bc")
         config = replace(config, critic=replace(config.critic, width=width))
         assert_replay_equals_eager(replace(config, actor=replace(config.actor, width=width)))
+    finally:
+        matmul.fp32_precision = before
+
+
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize(
+    "config",
+    [
+        tiny("td3_bc", "layer", "rd_auto"),
+        tiny("td3", "batch_joint", "dr3"),
+        tiny("td3", "spectral", network={"dropout": 0.1}),
+        tiny("td3_bc", "weight", network={"width": 256}),
+        tiny("bc", "rms"),
+    ],
+    ids=["layer", "batch_joint", "spectral", "weight", "bc"],
+)
+def test_steps_in_bfloat16_are_replayed_bit_by_bit_too(config: TrialConfig, fast: bool) -> None:
+    matmul = torch.backends.mkldnn.matmul  # pyright: ignore[reportAttributeAccessIssue]: untyped
+    before = matmul.fp32_precision
+    try:
+        if fast:
+            enable_fast_products()
+        assert_replay_equals_eager(replace(config, precision="bfloat16"))
+        _, plain = make_replay(config, eager=False)
+        _, coarse = make_replay(replace(config, precision="bfloat16"), eager=False)
+        for replay in (plain, coarse):
+            replay.advance(50)
+        assert not torch.equal(plain.info["actor/loss"], coarse.info["actor/loss"])
     finally:
         matmul.fp32_precision = before
 

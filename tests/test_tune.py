@@ -21,6 +21,7 @@ import minari
 import pandas as pd
 import pytest
 import ray
+import torch
 from toy_pendulum import write_pendulum
 
 from rayoff import tune
@@ -404,6 +405,16 @@ def test_a_plan_warns_of_what_the_answer_will_lack(
     assert "somebody/somewhere/data-v0 is not on this machine" in told
     assert "5 seeds: an interval named 95% covers about 90%" in told
     assert "not measured" in told
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is about a machine without a GPU")
+def test_a_plan_made_without_a_gpu_warns_of_what_only_gpus_have_and_is_measured(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tune.main(["plan", "command.py", "--set", "precision=tf32"]) == 0
+    told = capsys.readouterr().out
+    assert told.count("this machine has no GPU: precision must be float32 or bfloat16") == 1
+    assert "[measured:" in told
 
 
 def test_a_plan_says_when_no_trial_fits(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

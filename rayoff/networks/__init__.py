@@ -13,6 +13,7 @@ from rayoff.networks.optimization import (
     step,
 )
 from rayoff.networks.perceptron import Actor, Block, Critic, StackedMLP
+from rayoff.networks.precision import check_precision, products_in
 
 __all__ = [
     "Actor",
@@ -29,9 +30,11 @@ __all__ = [
     "TargetUpdate",
     "WeightNormLinear",
     "bootstrap",
+    "check_precision",
     "enable_fast_products",
     "keep_freed_memory",
     "make_optimizer",
+    "products_in",
     "reduce_ensemble",
     "step",
 ]

@@ -14,6 +14,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from rayoff.callbacks import Failures, Progress, Summaries
 from rayoff.errors import RayoffError, StudyError
+from rayoff.networks import check_precision
 from rayoff.search.archive import Archive
 from rayoff.search.commands import typed
 from rayoff.search.resources import Resources
@@ -71,7 +72,8 @@ def train(
     Raises:
         ResultsError: another process trains in the folder.
         DatasetError: a dataset cannot be read, or a fraction leaves less than a batch.
-        StudyError: no machine can grant the resources.
+        StudyError: no machine can grant the resources, or trials would compute on a device that
+            does not have their precision.
         RayoffError: Ray broke off; what was trained is kept.
     """
     ended_by = Outcome.ended_by
@@ -87,12 +89,15 @@ def train(
                 if current.started:
                     _check_fit(resources, cluster)
                 request = resources.on(cluster)
+                device = "cuda" if request["gpu"] else "cpu"
+                for trial in planned:
+                    check_precision(trial.config.precision, device)
                 job = Job(
                     planned={trial.trial_id: trial for trial in planned},
                     tables={source: ray.put(tables.pop(source)) for source in list(tables)},
                     archive=start_archive(folder.path / "trials"),
                     num_threads=resources.cpus_per_trial,
-                    device="cuda" if request["gpu"] else "cpu",
+                    device=device,
                     write_metrics=write_metrics,
                     checkpoint_seconds=checkpoint_seconds,
                 )

@@ -6,12 +6,14 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import pyarrow as pa
+import torch
 
 from rayoff.config import TrialConfig
 from rayoff.data import check_source, list_datasets, load_table, read_metadata
 from rayoff.divergence import earliest_stop
-from rayoff.errors import DatasetError
+from rayoff.errors import DatasetError, StudyError
 from rayoff.evaluation import check_environment
+from rayoff.networks import check_precision
 from rayoff.search.resources import Resources
 from rayoff.search.tables import check_cuts
 from rayoff.study import PlannedTrial, Study, study_hash, trials
@@ -60,8 +62,6 @@ def measure_cost(planned: Sequence[PlannedTrial], resources: Resources) -> Cost 
 
     Returns None where its data is not on this machine.
     """
-    import torch
-
     first = planned[0]
     if not _is_here(first.dataset):
         return None
@@ -96,6 +96,7 @@ def _train(config: TrialConfig, table: pa.Table, device: str, num_steps: int) ->
         num_steps=num_steps,
         seem=replace(config.seem, period=period),
         evaluation=replace(config.evaluation, period=0),
+        precision="float32" if _precision_warning(config, device) else config.precision,
     )
     return Trial(config, table, device).advance()[0]
 
@@ -109,6 +110,9 @@ def warnings(study: Study, planned: Sequence[PlannedTrial]) -> list[str]:
     found = [text for source in study.datasets for text in _dataset_warnings(source, planned)]
     if too_late := _stopper_warning(planned[0].config):
         found.append(too_late)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    lacking = (_precision_warning(trial.config, device) for trial in planned)
+    found += [f"this machine has no GPU: {text}" for text in {*lacking} - {None}]
     num_seeds = len(study.seeds)
     if num_seeds < _BOOTSTRAP_SEEDS:
         found.append(
@@ -186,6 +190,15 @@ def _stopper_warning(config: TrialConfig) -> str | None:
         f"seem.period is {period:,} of {num_steps:,} steps: no run can be stopped by a forecast "
         f"before step {first:,.0f}; lower it to num_steps / 40 = {max(1, num_steps // 40):,}"
     )
+
+
+def _precision_warning(config: TrialConfig, device: str) -> str | None:
+    """Return that a device does not have the precision of a trial, None if it has."""
+    try:
+        check_precision(config.precision, device)
+    except StudyError as error:
+        return str(error)
+    return None
 
 
 def _dataset_warnings(source: str, planned: Sequence[PlannedTrial]) -> Iterable[str]:

@@ -23,9 +23,8 @@ def field_types() -> dict[str, Any]:
             types |= _annotations(name, annotation)
     for config in AGENT_CONFIGS.values():
         types |= _annotations("agent", config)
-    return types | {
-        name: get_type_hints(TrialConfig)[name] for name in ("num_steps", "batch_size")
-    }
+    own = ("num_steps", "batch_size", "precision")
+    return types | {name: get_type_hints(TrialConfig)[name] for name in own}
 
 
 def algorithms_with(path: str) -> list[str]:

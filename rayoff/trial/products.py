@@ -29,12 +29,15 @@ def by_faster_library(
     Args:
         function: ``bmm`` or ``baddbmm``; other operations are left as they are.
         call: of the function on the operands.
-        operands: float32, the last two of which are multiplied, (G, B, I) and (G, I, O).
+        operands: the last two are multiplied, (G, B, I) and (G, I, O); those that are not
+            float32 are oneDNN's.
     """
     if function not in (torch.ops.aten.bmm.default, torch.ops.aten.baddbmm.default):
         return call
     num_networks, num_rows, num_inputs = operands[-2].shape
     if num_networks * num_rows * num_inputs * operands[-1].shape[-1] >= _LARGE:
+        return call
+    if operands[-1].dtype != torch.float32:
         return call
     if operands[0].device.type != "cpu" or _matmul().fp32_precision != "bf16":
         return call  # oneDNN is not asked anyway

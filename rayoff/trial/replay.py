@@ -19,7 +19,9 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from rayoff.agents import Agent
+from rayoff.config import Precision
 from rayoff.draws import DrawKey, Draws, HeldDraws
+from rayoff.networks import products_in
 from rayoff.trial.agent_state import agent_state
 from rayoff.trial.program import Memory, Program
 from rayoff.trial.recording import Recording, Signature
@@ -54,9 +56,15 @@ class EagerStep:
     """Samples and updates, operation by operation; what a debugger can step through."""
 
     def __init__(
-        self, agent: Agent, sampler: Sampler, draws: Draws, obstacle: str | None = None
+        self,
+        agent: Agent,
+        sampler: Sampler,
+        draws: Draws,
+        precision: Precision = "float32",
+        obstacle: str | None = None,
     ) -> None:
         self.agent, self.sampler, self.draws, self.obstacle = agent, sampler, draws, obstacle
+        self.precision: Precision = precision
 
     def __call__(self, *, read: bool) -> Info:
         """Take the step."""
@@ -65,7 +73,8 @@ class EagerStep:
 
     def update(self) -> Info:
         """Update the agent on the batch of the draws' step."""
-        return self.agent.update(self.sampler.sample(self.draws))
+        with products_in(self.precision):
+            return self.agent.update(self.sampler.sample(self.draws))
 
 
 class RecordedStep:
@@ -188,7 +197,13 @@ class Replay:
     """
 
     def __init__(
-        self, agent: Agent, sampler: Sampler, draws: Draws, *, eager: bool = False
+        self,
+        agent: Agent,
+        sampler: Sampler,
+        draws: Draws,
+        *,
+        precision: Precision = "float32",
+        eager: bool = False,
     ) -> None:
         """Prepare; nothing is recorded before the second step of a kind.
 
@@ -197,13 +212,14 @@ class Replay:
             sampler: where its batches come from.
             draws: random numbers, at the last step that was taken; on a CPU only
                 ``HeldDraws`` can be replayed.
+            precision: of the matrix products.
             eager: take every step operation by operation.
         """
         obstacle = _ASKED if eager else None
         if draws.step.device.type != "cuda" and not isinstance(draws, HeldDraws):
             obstacle = "the random numbers are not held in place"
         self._agent = agent
-        self._eager = EagerStep(agent, sampler, draws, obstacle)
+        self._eager = EagerStep(agent, sampler, draws, precision, obstacle)
         self._state: list[object] = []
         self._steps: dict[bool, Step] = {}
         self._told: str | None = None

@@ -23,7 +23,7 @@ from rayoff.data import prepare, score
 from rayoff.draws import Draws
 from rayoff.errors import CheckpointError, DatasetError, StudyError
 from rayoff.evaluation import Evaluator
-from rayoff.networks import enable_fast_products, keep_freed_memory
+from rayoff.networks import check_precision, enable_fast_products, keep_freed_memory
 from rayoff.trial.agent_state import agent_state, load_agent_state
 from rayoff.trial.evaluating import make_evaluator
 from rayoff.trial.exporting import export_policies
@@ -60,7 +60,9 @@ class Trial:
 
         Raises:
             DatasetError: the fraction leaves less than a batch.
+            StudyError: the device does not have the precision.
         """
+        check_precision(config.precision, device)
         if device == "cpu":
             enable_fast_products()
             keep_freed_memory()
@@ -74,7 +76,9 @@ class Trial:
         self.agent = make_agent(config, *sizes, Draws(seeds, start))
         self._draws = make_draws(seeds, start.clone())
         sampler = Sampler(prepared.transitions, config.batch_size)
-        self._replay = Replay(self.agent, sampler, self._draws, eager=eager)
+        self._replay = Replay(
+            self.agent, sampler, self._draws, precision=config.precision, eager=eager
+        )
         self.watch = Watch(config, self.facts, prepared.transitions)
         self._evaluator, self.eval_skipped = self._make_evaluator()
         self.step = 0
