@@ -12,6 +12,7 @@ captured as a CUDA graph, the random numbers and the step's counter in it.
 """
 
 import logging
+from functools import cache
 from typing import Protocol
 
 import torch
@@ -134,6 +135,18 @@ class RecordedStep:
         return info
 
 
+@cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the stream on which every step of a process is warmed up and captured.
+
+    One for all: freed memory and the workspaces of cuBLAS (32 MiB on a Hopper, for each of two
+    threads) are kept stream by stream. And one of the agent's own device: the stream that
+    ``torch.cuda.graph`` has by default is of the device that was current at its first use, and
+    work on any other would be done at once instead of being captured.
+    """
+    return torch.cuda.Stream(device)
+
+
 class CapturedStep:
     """Replays a step that was captured as a CUDA graph.
 
@@ -145,6 +158,7 @@ class CapturedStep:
 
     def __init__(self, eager: EagerStep) -> None:
         self._eager = eager
+        self._device = eager.draws.step.device
         self._num_taken = 0
         self._graph: torch.cuda.CUDAGraph | None = None
         self._info: Info = {}
@@ -154,12 +168,7 @@ class CapturedStep:
         """Take the step; the host does not wait for it."""
         self._num_taken += 1
         if self._num_taken <= self._NUM_WARMUP:
-            stream = torch.cuda.Stream()
-            stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(stream):
-                info = self._eager(read=read)
-            torch.cuda.current_stream().wait_stream(stream)
-            return info
+            return self._warm_up(read=read)
         if self._graph is None and self.obstacle is None:
             self._graph = self._capture()
         if self._graph is None:
@@ -168,17 +177,31 @@ class CapturedStep:
         self._eager.agent.num_updates += 1
         return self._info
 
+    def _warm_up(self, *, read: bool) -> Info:
+        """Take the step eagerly where it is going to be captured."""
+        stream = _side_stream(self._device)
+        current = torch.cuda.current_stream(self._device)
+        stream.wait_stream(current)
+        with torch.cuda.stream(stream):
+            info = self._eager(read=read)
+        current.wait_stream(stream)
+        return info
+
     def _capture(self) -> torch.cuda.CUDAGraph | None:
         """Return the graph of the step, or None and an obstacle where CUDA refuses one."""
         graph, num_updates = torch.cuda.CUDAGraph(), self._eager.agent.num_updates
-        try:
-            with torch.cuda.graph(graph):
-                self._info = self._eager(read=True)
-        except RuntimeError as error:
-            self.obstacle = f"CUDA cannot capture it: {error}"
-            return None
-        finally:
-            self._eager.agent.num_updates = num_updates
+        with torch.cuda.device(self._device):
+            current = torch.cuda.current_stream()
+            try:
+                with torch.cuda.graph(graph, stream=_side_stream(self._device)):
+                    self._info = self._eager(read=True)
+            except RuntimeError as error:
+                # ending a spoilt capture raises again, before torch restores the stream
+                torch.cuda.set_stream(current)
+                self.obstacle = f"CUDA cannot capture it: {error.__context__ or error}"
+                return None
+            finally:
+                self._eager.agent.num_updates = num_updates
         return graph
 
 
