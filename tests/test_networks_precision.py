@@ -167,10 +167,10 @@ def test_policy_and_probe_are_float32_while_training_is_in_bfloat16(tmp_path: Pa
     coarse.advance()
     load_agent_state(plain.agent, agent_state(coarse.agent))
     observations = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
-    expected = plain.policy(observations)
-    assert torch.equal(coarse.policy(observations), expected)
+    expected = plain.agent.act(observations)
+    assert torch.equal(coarse.agent.act(observations), expected)
     with products_in("bfloat16"):
-        assert not torch.equal(coarse.policy(observations), expected)
+        assert not torch.equal(coarse.agent.act(observations), expected)
     readings = [trial.watch.probe.read(coarse.agent) for trial in (plain, coarse)]
     assert all(torch.equal(readings[0][name], value) for name, value in readings[1].items())
     with products_in("bfloat16"):
