@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from rayoff.networks import Critic
+from rayoff.seem.eigenvalues import largest_real_part
 from rayoff.seem.kernel import kernel
 
 
@@ -119,9 +120,9 @@ def _largest_real_part(a: Tensor) -> tuple[Tensor, Tensor]:
     tiny = torch.finfo(a.dtype).tiny
     peak = a.abs().amax((-2, -1), keepdim=True)
     finite = peak.isfinite()
-    # the squares of ||A||_F overflow long before A does, and eigvals refuses nan and inf
+    # the squares of ||A||_F overflow long before A does, and eigenvalues need finite numbers
     scaled = torch.where(finite, a / peak.clamp_min(tiny), 0.0)
-    largest = torch.linalg.eigvals(scaled).real.amax(-1)
+    largest = largest_real_part(scaled)
     largest = torch.where(finite[..., 0, 0], largest, torch.nan)
     norm = torch.linalg.matrix_norm(scaled).clamp_min(tiny)
     return largest * peak[..., 0, 0], largest / norm
