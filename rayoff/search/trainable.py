@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import ray
 import torch
@@ -93,7 +93,10 @@ class StudyTrial(tune.Trainable):
             return self.trial
         torch.set_num_threads(self._job.num_threads)  # Ray's OMP_NUM_THREADS may be another
         table = ray.get(self._job.tables[self._planned.dataset])
-        trial = Trial(self._planned.config, table, self._job.device)
+        device, num_cpus = self._job.device, self._job.num_threads
+        trial = Trial(
+            self._planned.config, table, device, **_evaluation_processes(device, num_cpus)
+        )
         checkpoint: Any = ray.get(self._job.archive.read_checkpoint.remote(self._planned.trial_id))
         if checkpoint:
             self._load(trial, checkpoint)
@@ -135,6 +138,22 @@ class StudyTrial(tune.Trainable):
             return pack(Path(folder))
 
 
+class _EvaluationProcesses(TypedDict):
+    num_workers: int
+    overlap: bool
+
+
+def _evaluation_processes(device: str, num_cpus: int) -> _EvaluationProcesses:
+    """Return how a trial evaluates with the CPUs that it has.
+
+    Beside a GPU one CPU drives the training, and the others evaluate meanwhile. On the CPU
+    training has all, so it waits while all of them evaluate; one CPU needs no other process.
+    """
+    if device == "cpu":
+        return {"num_workers": num_cpus if num_cpus > 1 else 0, "overlap": False}
+    return {"num_workers": num_cpus - 1, "overlap": num_cpus > 1}
+
+
 def report(trial: Trial, rows: list[Row]) -> dict[str, Any]:
     """Return what Ray Tune is told of a trial.
 
@@ -143,7 +162,8 @@ def report(trial: Trial, rows: list[Row]) -> dict[str, Any]:
         rows: those that are new to the driver.
 
     Returns:
-        ``score``, always finite, to be maximised; ``timesteps_total``, the gradient step;
+        ``score``, always finite, to be maximised; ``timesteps_total``, the gradient step of the
+        report, from which the trial may have trained on;
         ``num_runs``, of which ``num_training`` are left and ``num_diverged`` are lost, the latter
         with ``reasons`` by seed; ``evaluated``, whether any run was; ``floors``, what a lost run
         counts as, by metric; ``rows``; and ``done``.
@@ -155,7 +175,7 @@ def report(trial: Trial, rows: list[Row]) -> dict[str, Any]:
     floor = floors.get("eval/score", floors["eval/return"])
     values = [floor if seed in reasons else scores.get(seed, floor) for seed in trial.config.seeds]
     return {
-        "timesteps_total": trial.step,
+        "timesteps_total": trial.rows[-1]["step"] if trial.rows else trial.step,
         "done": trial.done,
         "score": sum(values) / len(values),
         "evaluated": bool(scores),

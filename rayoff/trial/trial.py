@@ -7,25 +7,25 @@ Shapes: K runs, E episodes, S observation, A action.
 """
 
 import dataclasses
+import itertools
 import json
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import torch
 
 from rayoff.agents import make_agent
 from rayoff.checkpoint import flatten_state, load_checkpoint, save_checkpoint, unflatten_state
 from rayoff.config import TrialConfig
-from rayoff.data import prepare, score
+from rayoff.data import prepare
 from rayoff.draws import Draws
-from rayoff.errors import CheckpointError, DatasetError, StudyError
-from rayoff.evaluation import Evaluator
+from rayoff.errors import CheckpointError
 from rayoff.networks import check_precision, enable_fast_products, keep_freed_memory
 from rayoff.trial.agent_state import agent_state, load_agent_state
-from rayoff.trial.evaluating import make_evaluator
+from rayoff.trial.evaluating import Evaluations
 from rayoff.trial.exporting import export_policies
 from rayoff.trial.replay import Replay, make_draws
 from rayoff.trial.sampling import Sampler
@@ -45,10 +45,18 @@ class Trial:
         normalizer: how the agent sees observations.
         agent: what is trained.
         watch: the probe, and what is made of its readings.
+        evaluations: what the policies earn.
     """
 
     def __init__(
-        self, config: TrialConfig, table: pa.Table, device: str = "cpu", *, eager: bool = False
+        self,
+        config: TrialConfig,
+        table: pa.Table,
+        device: str = "cpu",
+        *,
+        eager: bool = False,
+        num_workers: int = 0,
+        overlap: bool = False,
     ) -> None:
         """Prepare the data, the agent with its initial weights, the probe and the evaluation.
 
@@ -57,6 +65,9 @@ class Trial:
             table: the dataset, as ``load_table`` returns it; only read.
             device: where everything is computed.
             eager: train operation by operation, for a debugger; the results are the same.
+            num_workers: processes that evaluate; 0: the trial does so itself.
+            overlap: whether training goes on meanwhile. Reports are the same, in the same order,
+                but from an evaluation on they are held back until the next one is due.
 
         Raises:
             DatasetError: the fraction leaves less than a batch.
@@ -80,9 +91,12 @@ class Trial:
             self.agent, sampler, self._draws, precision=config.precision, eager=eager
         )
         self.watch = Watch(config, self.facts, prepared.transitions)
-        self._evaluator, self.eval_skipped = self._make_evaluator()
+        self.evaluations = Evaluations(config, self.facts, num_workers)
+        self._overlaps = overlap
         self.step = 0
         self._history: list[Row] = []
+        self._waiting: list[list[Row]] = []
+        self._complete_reports: deque[list[Row]] = deque()
         self._seconds = {"train": 0.0, "probe": 0.0, "evaluation": 0.0}
 
     @property
@@ -92,17 +106,12 @@ class Trial:
 
     @property
     def done(self) -> bool:
-        """Whether the budget is used or no run is left to train."""
-        return self.step >= self.config.num_steps or self.num_training == 0
+        """Whether the budget is used or no run is left to train, and all is reported."""
+        return self._is_trained and not self._complete_reports
 
-    def _make_evaluator(self) -> tuple[Evaluator | None, str | None]:
-        """Return the evaluator, or None and why there is none."""
-        if not self.config.evaluation.period:
-            return None, "evaluation.period is 0"
-        try:
-            return make_evaluator(self.config, self.facts), None
-        except (DatasetError, StudyError) as error:
-            return None, str(error)
+    @property
+    def _is_trained(self) -> bool:
+        return self.step >= self.config.num_steps or self.num_training == 0
 
     def advance(self) -> list[Row]:
         """Train on to the next report, and return its rows, one for each run that it is about.
@@ -114,6 +123,14 @@ class Trial:
         """
         if self.done:
             raise ValueError(f"A trial must not be done to advance, but it is, at {self.step}.")
+        while not self._complete_reports:
+            self._train()
+        rows = self._complete_reports.popleft()
+        self._history += rows
+        return rows
+
+    def _train(self) -> None:
+        """Train on to the next report, and let it go unless it waits for an evaluation."""
         target = self._next_report()
         started = time.perf_counter()
         self._replay.advance(target - self.step)
@@ -122,20 +139,24 @@ class Trial:
         self._seconds["train"] += time.perf_counter() - started
         training = self.watch.training()
         readings = self._read_probe()
-        evaluated = self._evaluate()
+        evaluates = self.evaluations.is_due(self.step)
+        if evaluates:
+            self._complete()
+            self._start_evaluation()
         rows = [
-            self._make_row(run, metrics | evaluated, readings.get(run, {}))
+            self._make_row(run, metrics, readings.get(run, {}))
             for run in training
-            if evaluated or run in readings or self.step >= self.config.num_steps
+            if evaluates or run in readings or self.step >= self.config.num_steps
         ]
-        self._history += rows
-        return rows
+        self._waiting.append(rows)
+        if self.evaluations.awaited is None or not self._overlaps or self._is_trained:
+            self._complete()
 
     def _next_report(self) -> int:
         """Return the step of the next report."""
         due = [self.config.num_steps]
-        if self._evaluator is not None:
-            due.append(next_multiple(self.step, self.config.evaluation.period))
+        if self.evaluations.period is not None:
+            due.append(next_multiple(self.step, self.evaluations.period))
         if self._is_watched:
             due.append(self.watch.next_reading(self.step))
         return min(due)
@@ -154,38 +175,51 @@ class Trial:
         self._seconds["probe"] += time.perf_counter() - started
         return readings
 
-    def _evaluate(self) -> dict[str, list[float]]:
-        """Return the mean returns and scores where an evaluation is due."""
-        period = self.config.evaluation.period
-        if self._evaluator is None or (self.step % period and self.step < self.config.num_steps):
-            return {}
+    def _start_evaluation(self) -> None:
+        """Begin to evaluate the policies as they are."""
         started = time.perf_counter()
         policies = export_policies(self.agent.actor, self.normalizer)
-        returns = self._evaluator.rollout(policies, self.step).returns.mean(1)  # (K,)
-        unscored = None in (self.facts.ref_min, self.facts.ref_max)
-        floor = self.facts.worst_return if unscored else self.facts.ref_min
-        returns[~np.isfinite(returns)] = floor  # a policy gone nan
+        self.evaluations.start(policies, self.step)
         self._seconds["evaluation"] += time.perf_counter() - started
-        scores = score(returns, self.facts)
-        metrics = {"eval/return": returns.tolist()}
-        return metrics if scores is None else metrics | {"eval/score": scores.tolist()}
+
+    def _complete(self) -> None:
+        """Give the reports that wait for an evaluation what it tells, and let them go."""
+        evaluated_step = self.evaluations.awaited
+        if evaluated_step is not None:
+            started = time.perf_counter()
+            metrics = self.evaluations.finish()
+            self._seconds["evaluation"] += time.perf_counter() - started
+            for row in itertools.chain(*self._waiting):
+                if row["step"] == evaluated_step:
+                    run = self.config.seeds.index(row["seed"])
+                    row.update({name: values[run] for name, values in metrics.items()})
+                    row["evaluated"] = True
+                if row["step"] == self.step:  # nothing was trained meanwhile
+                    row.update(self._clocks())
+        self._complete_reports += self._waiting
+        self._waiting.clear()
 
     def _make_row(self, run: int, metrics: dict[str, list[Any]], reading: dict[str, Any]) -> Row:
         """Return the row of one run from metrics of all and what its probe told."""
-        elapsed = self._seconds
-        seconds = {f"time/{name}_seconds": value for name, value in elapsed.items()}
         return {
             "seed": self.config.seeds[run],
             "step": self.step,
-            "seconds": sum(elapsed.values()),
-            "evaluated": "eval/return" in metrics,
-            "eval_skipped": self.eval_skipped,
+            "evaluated": False,
+            "eval_skipped": self.evaluations.skipped,
             **{name: values[run] for name, values in metrics.items()},
             **reading,
-            **seconds,
-            "time/steps_per_second": self.step / max(elapsed["train"], 1e-9),
+            **self._clocks(),
             "time/replayed": float(self._replay.obstacle is None),
             **self.watch.verdict(run, finished=self.step >= self.config.num_steps),
+        }
+
+    def _clocks(self) -> dict[str, float]:
+        """Return what the trial has spent its time on until now."""
+        elapsed = self._seconds
+        return {
+            "seconds": sum(elapsed.values()),
+            **{f"time/{name}_seconds": value for name, value in elapsed.items()},
+            "time/steps_per_second": self.step / max(elapsed["train"], 1e-9),
         }
 
     @property
@@ -194,13 +228,17 @@ class Trial:
         return list(self._history)
 
     def save(self, folder: Path) -> None:
-        """Write everything that the trial needs to go on into ``folder``."""
+        """Write everything that the trial needs to go on into ``folder``.
+
+        An evaluation that was begun is waited for.
+        """
+        self._complete()
         tensors, agent = flatten_state(agent_state(self.agent))
         state = {
             "config": self._config_as_json(),
             "agent": agent,
             "step": self.step,
-            "rows": self._history,
+            "rows": [*self._history, *itertools.chain(*self._complete_reports)],
             "seconds": self._seconds,
             "monitors": self.watch.state_dicts(),
         }
@@ -216,6 +254,8 @@ class Trial:
         Raises:
             CheckpointError: the folder holds no whole checkpoint, or one of another trial.
         """
+        self._complete()
+        self._complete_reports.clear()
         tensors, state = load_checkpoint(folder, self.device)
         if state["config"] != self._config_as_json():
             raise CheckpointError(
