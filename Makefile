@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup quickstart smoke format lint types test check benchmark clean
+.PHONY: setup quickstart smoke format lint types test check benchmark benchmark-gpu clean
 
 setup: $(INSTALLED)
 
@@ -47,6 +47,9 @@ $(PEERS)/.installed: benchmarks/peers/requirements.txt
 benchmark: $(INSTALLED) $(PEERS)/.installed
 	$(BIN)/python benchmarks/throughput.py --peer-python $(PEERS)/bin/python
 	$(BIN)/python benchmarks/seem_cost.py
+
+benchmark-gpu: $(INSTALLED)
+	$(BIN)/python benchmarks/gpu.py
 
 clean:
 	rm -rf $(VENV) $(PEERS)

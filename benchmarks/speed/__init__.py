@@ -1,0 +1,1 @@
+"""Parts of the speed benchmarks, whose commands are throughput.py and gpu.py."""
