@@ -14,7 +14,7 @@ from rayoff.plots import save_figure, score_figure, stability_figure
 from rayoff.report.caveats import caveats, progress
 from rayoff.report.effects import Effect, effects_table, find_effects
 from rayoff.report.headline import headlines, recipe
-from rayoff.report.stops import audit, stops_table
+from rayoff.report.stops import audit, check_forecasts, stops_table
 from rayoff.report.summary import summarize
 from rayoff.report.tables import (
     format_fraction,
@@ -81,7 +81,7 @@ def write_report(run_folder: Path) -> Path:
         "effects": [_effect_row(effect) for effect in effects],
         "figures": figures,
         "stops": _stop_rows(frame),
-        "audit": audit(frame),
+        "audit": [told for told in (audit(frame), check_forecasts(frame)) if told],
         "data": _describe_data(run_folder, frame),
         "provenance": _describe({k: v for k, v in provenance.items() if k != "command"}),
     }
@@ -184,7 +184,7 @@ def _stop_rows(frame: pd.DataFrame) -> list[list[str]]:
                 *(stop["dataset"], format_fraction(stop["fraction"]), stop["arm"]),
                 *(str(stop["seed"]), _step(stop["suspected_step"]), _step(stop["stop_step"])),
                 f"{_step(stop['forecast_step'])} {interval}" if known else "-",
-                judged,
+                *(_step(stop["passed_step"]), judged),
             ]
         )
     return rows
