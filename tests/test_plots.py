@@ -38,6 +38,20 @@ def lines(axes: Axes, color: str, width: float) -> list[tuple[np.ndarray, np.nda
     ]
 
 
+def levels(axes: Axes, style: str) -> list[float]:
+    """Return the heights of the horizontal lines of a style."""
+    lines = (line for line in axes.lines if line.get_linestyle() == style)
+    return [np.asarray(line.get_ydata()).item(0) for line in lines]
+
+
+def crosses(axes: Axes) -> list[tuple[float, float]]:
+    return sorted(
+        (np.asarray(line.get_xdata()).item(0), np.asarray(line.get_ydata()).item(0))
+        for line in axes.lines
+        if line.get_marker() == "X"
+    )
+
+
 def test_the_baseline_is_grey_and_no_two_arms_look_alike() -> None:
     arms = [f"arm{index}" for index in range(19)]
     styles = arm_styles(arms)
@@ -74,18 +88,41 @@ def test_the_bound_and_every_stop_are_marked(tmp_path: Path) -> None:
     figure = stability_figure(frame)
     assert figure is not None
     (axes,) = titles(figure).values()
-    assert [line.get_ydata() for line in axes.lines if line.get_linestyle() == "--"] == [
-        [BOUND, BOUND]
-    ]
+    assert levels(axes, "--") == [BOUND]
     assert f"bound {BOUND:.0f}" in [text.get_text() for text in axes.texts]
-    marked = sorted(
-        (line.get_xdata()[0], line.get_ydata()[0])  # pyright: ignore[reportIndexIssue]
-        for line in axes.lines
-        if line.get_marker() == "X"
-    )
     stops = frame[frame["step"] == frame["stop_step"]]
     assert len(stops) == 3
-    assert marked == sorted(zip(stops["step"], stops["critic/q_abs"], strict=True))
+    assert crosses(axes) == sorted(zip(stops["step"], stops["critic/q_abs"], strict=True))
+
+
+@pytest.mark.parametrize(("factor", "label"), [(None, "586,000"), (200.0, "117,200")])
+def test_the_ceiling_of_the_study_is_drawn(
+    tmp_path: Path, factor: float | None, label: str
+) -> None:
+    frame = results(tmp_path / "a", fractions=(0.1,))
+    if factor is not None:
+        frame["config.stopper.ceiling_factor"] = factor
+    figure = stability_figure(frame)
+    assert figure is not None
+    (axes,) = titles(figure).values()
+    assert levels(axes, "-.") == [(factor or 1000) * BOUND]
+    assert f"ceiling {label}" in [text.get_text() for text in axes.texts]
+
+
+@pytest.mark.parametrize("last", [np.nan, np.inf])
+def test_a_run_that_was_stopped_without_a_finite_q_is_marked_at_its_last_one(
+    tmp_path: Path, last: float
+) -> None:
+    frame = results(tmp_path / "a", fractions=(0.1,), seeds=(0,))
+    stop = frame["step"] == frame["stop_step"]
+    (stop_step,) = frame.loc[stop, "stop_step"]
+    frame.loc[stop, "critic/q_abs"] = last
+    own = frame["arm"] == "none"
+    (q_abs,) = frame.loc[own & (frame["step"] == stop_step - 200), "critic/q_abs"]
+    figure = stability_figure(frame)
+    assert figure is not None
+    (axes,) = titles(figure).values()
+    assert crosses(axes) == [(stop_step, q_abs)]
 
 
 def test_the_median_ends_where_half_of_the_runs_have_ended(tmp_path: Path) -> None:

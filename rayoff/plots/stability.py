@@ -1,4 +1,6 @@
-"""How critics behave over steps: |Q| and SEEM of every run, with the bound drawn."""
+"""How critics behave over steps: |Q| and SEEM of every run, with bound and ceiling drawn."""
+
+from typing import Literal
 
 import matplotlib
 import numpy as np
@@ -29,6 +31,7 @@ _RUN_SIGNS: dict[str, Look] = {
 _SIGNS: dict[str, Look] = {
     "median of runs": {"lw": 2.2},
     "bound: max |r| / (1 - discount)": {"ls": "--", "lw": 1.0},
+    "ceiling: above it, a critic has blown up": {"ls": "-.", "lw": 1.0},
 }
 
 
@@ -37,8 +40,8 @@ def stability_figure(frame: pd.DataFrame) -> Figure | None:
 
     Thin lines are runs; the thick one is their median, drawn while more than half of them
     train, those that ended before counting with their last value. A cross marks where a run
-    was, or would have been, stopped. Where a panel has more than ``MAX_LINES`` runs, there are
-    medians only, and no crosses.
+    was, or would have been, stopped, at its last finite |Q|. Where a panel has more than
+    ``MAX_LINES`` runs, there are medians only, and no crosses.
 
     Args:
         frame: results, as ``rayoff.results.read_results`` returns them.
@@ -47,6 +50,8 @@ def stability_figure(frame: pd.DataFrame) -> Figure | None:
         None where no critic was read, as in behaviour cloning.
     """
     styles = arm_styles(arm_order(frame))
+    stops = frame.groupby(["trial", "seed"])["stop_step"].transform("last")
+    frame = frame.assign(stop_step=stops)
     frame = frame.dropna(subset=["critic/q_abs"]) if "critic/q_abs" in frame else frame.head(0)
     if not len(frame):
         return None
@@ -87,7 +92,11 @@ def _draw_dataset(
             _mark_stops(upper, cell, styles)
         for bound in sorted(set(cell["critic/q_bound"].dropna())):
             _draw_level(upper, bound, f"bound {bound:,.0f}", "--")
-        for threshold in _thresholds(cell):
+        ceilings = cell["critic/q_bound"] * _setting(cell, "ceiling_factor")
+        for ceiling in sorted(set(ceilings.dropna())):
+            # on the left: at the right end are the runs that passed it
+            _draw_level(upper, ceiling, f"ceiling {ceiling:,.0f}", "-.", side="left")
+        for threshold in sorted(set(_setting(cell, "seem_threshold"))):
             _draw_level(lower, threshold, f"suspicious from {threshold:g}", ":")
         lower.set_xlabel("gradient step")
         lower.xaxis.set_major_formatter(FuncFormatter(lambda step, _: _short_count(step)))
@@ -95,9 +104,11 @@ def _draw_dataset(
     axes[1, 0].set_ylabel("SEEM, row-normalised")
 
 
-def _thresholds(cell: pd.DataFrame) -> list[float]:
-    name = "config.stopper.seem_threshold"
-    return sorted(set(cell[name])) if name in cell else [StopperConfig().seem_threshold]
+def _setting(cell: pd.DataFrame, name: str) -> pd.Series:
+    """Return a setting of the stopper at each row; a default has no column."""
+    column = f"config.stopper.{name}"
+    default = pd.Series(getattr(StopperConfig(), name), cell.index)
+    return pd.Series(cell[column]) if column in cell else default
 
 
 def _draw_metric(
@@ -125,7 +136,8 @@ def _median_while_most_train(runs: pd.DataFrame) -> pd.Series:
 
 
 def _mark_stops(axes: Axes, cell: pd.DataFrame, styles: dict[str, ArmStyle]) -> None:
-    before = cell[cell["step"] <= cell["stop_step"]].groupby(["trial", "seed"]).tail(1)
+    is_before = (cell["step"] <= cell["stop_step"]) & np.isfinite(cell["critic/q_abs"])
+    before = cell[is_before].groupby(["trial", "seed"]).tail(1)
     for arm, step, q_abs in zip(
         before["arm"], before["stop_step"], before["critic/q_abs"], strict=True
     ):
@@ -133,15 +145,17 @@ def _mark_stops(axes: Axes, cell: pd.DataFrame, styles: dict[str, ArmStyle]) -> 
         axes.plot(step, q_abs, "X", ms=7, mfc=color, mec="white", mew=0.7, zorder=4)
 
 
-def _draw_level(axes: Axes, level: float, label: str, line: str) -> None:
+def _draw_level(
+    axes: Axes, level: float, label: str, line: str, side: Literal["left", "right"] = "right"
+) -> None:
     axes.axhline(level, color=REFERENCE_COLOR, ls=line, lw=1.0, zorder=1)
     axes.annotate(
         label,
-        (1.0, level),
+        (float(side == "right"), level),
         xycoords=("axes fraction", "data"),
-        xytext=(-2, 3),
+        xytext=(-2 if side == "right" else 2, 3),
         textcoords="offset points",
-        ha="right",
+        ha=side,
         color=REFERENCE_COLOR,
         size=7.5,
         bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.5},
