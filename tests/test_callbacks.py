@@ -311,6 +311,78 @@ def test_the_end_of_a_trial_is_told_with_its_score_or_reason() -> None:
     assert f"best trial so far {names[0]} (score 41.2)" in told
 
 
+def suspect_row(seed: int, step: int, since: int, **metrics: object) -> dict[str, Any]:
+    """Return a row of a run that is suspect, with |Q| 3.5 times its bound."""
+    about = {"stopper/suspect": 1.0, "stopper/suspected_step": since, "critic/q_bound": step / 3.5}
+    return row(seed, step, **about, **{"seem/row_normalized": 0.125} | metrics)
+
+
+def test_a_run_is_told_once_when_it_becomes_suspect_and_once_when_it_is_given_up() -> None:
+    name = plan()[0].trial_id
+    study, text = progress([trial.trial_id for trial in plan()])
+    study.tell("start", name)
+    lost = {"stop_step": 60, "status": "diverged", "reason": REASON}
+    for rows in (
+        [row(0, 20), row(1, 20)],
+        [suspect_row(0, 40, 40), row(1, 40)],
+        [suspect_row(0, 50, 40), suspect_row(1, 50, 50, **{"seem/row_normalized": math.nan})],
+        [suspect_row(0, 60, 40, **lost), suspect_row(1, 60, 50)],
+        [suspect_row(0, 70, 40, **lost), suspect_row(1, 70, 50)],  # observed: it trains on
+    ):
+        study.tell("result", name, result=report(rows))
+    told = [line for line in text.getvalue().splitlines() if line.startswith(name)]
+    assert told == [
+        f"{name} seed 0 suspect at step 40: |Q| 3.5 times its bound, row-normalised SEEM 0.12",
+        f"{name} seed 1 suspect at step 50: |Q| 3.5 times its bound",
+        f"{name} seed 0 given up at step 60: {REASON}",
+    ]
+    study.tell("result", name, result=report([row(1, 80)], reasons={0: REASON}, num_diverged=1))
+    study.tell("complete", name)
+    assert text.getvalue().count(REASON) == 1  # not again at the end of the trial
+
+
+def test_a_run_that_is_lost_at_once_is_not_told_to_be_suspect() -> None:
+    name = plan()[0].trial_id
+    study, text = progress([name])
+    study.tell("start", name)
+    lost = {"stop_step": 40, "status": "diverged", "reason": "|Q| is no longer finite"}
+    rows = [suspect_row(0, 40, 40, **{"critic/q_abs": math.nan}, **lost)]
+    study.tell("result", name, result=report(rows))
+    assert f"{name} seed 0 given up at step 40: |Q| is no longer finite" in text.getvalue()
+    assert "suspect at" not in text.getvalue()
+
+
+def test_runs_that_train_under_suspicion_now_are_counted() -> None:
+    first, second, *_ = [trial.trial_id for trial in plan()]
+    study, _ = progress([first, second])
+    assert isinstance(study.callback, Progress)
+    study.tell("start", first)
+    study.tell("start", second)
+    study.tell("result", first, result=report([suspect_row(0, 40, 40), suspect_row(1, 40, 40)]))
+    study.tell("result", second, result=report([suspect_row(0, 40, 40), row(1, 40)]))
+    assert "0 runs diverged, 3 suspect" in study.callback.line()
+    freed = row(0, 60, **{"stopper/suspect": 0.0, "stopper/suspected_step": 40})
+    lost = {"stop_step": 60, "status": "diverged", "reason": REASON}
+    study.tell("result", first, result=report([freed, suspect_row(1, 60, 40, **lost)]))
+    assert "1 suspect" in study.callback.line()
+    study.tell("error", second)
+    assert "0 suspect" in study.callback.line()
+
+
+def test_what_was_told_before_a_restart_is_not_told_again() -> None:
+    name = plan()[0].trial_id
+    study, text = progress([name])
+    study.tell("start", name)
+    rows = [suspect_row(0, 40, 40), suspect_row(0, 60, 40), suspect_row(1, 60, 60)]
+    study.tell("result", name, result=report(rows, restored_step=50))
+    assert "seed 0 suspect" not in text.getvalue()
+    assert "seed 1 suspect at step 60" in text.getvalue()
+    assert "2 suspect" in text.getvalue()
+    study.tell("start", name)  # after a lost node, from the checkpoint
+    study.tell("result", name, result=report(rows, restored_step=50))
+    assert text.getvalue().count("seed 1 suspect") == 1
+
+
 def best_of(**reports: dict[str, Any]) -> str:
     """Return what is told of the best trial after reports of the first, second ... trial."""
     names = [trial.trial_id for trial in plan()]

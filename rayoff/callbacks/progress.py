@@ -1,5 +1,6 @@
 """How far a study is: a live table on a terminal, a line per minute elsewhere."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from rayoff.study import PlannedTrial
 _LINE_SECONDS = 60.0
 _FRAME_SECONDS = 0.5
 _MAX_ROWS = 20
+_GIVEN_UP = "given up"
 
 
 @dataclass
@@ -28,6 +30,16 @@ class _State:
     num_steps: int
     status: str = "waiting"
     report: dict[str, Any] = field(default_factory=dict)
+    rows: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """The last row of each run, by its seed."""
+
+    @property
+    def num_suspect(self) -> int:
+        """Runs that train under suspicion; not those that are given up."""
+        if self.status != "running":
+            return 0
+        training = [row for row in self.rows.values() if row["status"] == "training"]
+        return sum(row.get("stopper/suspect") == 1 for row in training)
 
     @property
     def step(self) -> int:
@@ -46,7 +58,8 @@ class Progress(Observer):
     """Tells how many trials are done, running and failed, the best trial, and the time left.
 
     Off a terminal it writes a line at the first report, at each trial's end and every minute;
-    on a terminal it keeps a table of the running trials besides.
+    on a terminal it keeps a table of the running trials besides. On both, a line tells when a
+    run first comes under suspicion, and one when it is given up: once a run.
 
     Args:
         planned: all trials of the study.
@@ -68,6 +81,7 @@ class Progress(Observer):
         self._started = self._written = time.monotonic()
         self._training_since: float | None = None
         self._reported = False
+        self._told: set[tuple[str, int, str]] = set()
 
     @guarded
     def setup(
@@ -107,7 +121,13 @@ class Progress(Observer):
         **info: Any,  # noqa: ANN401
     ) -> None:
         """Note a report; the first of the session is shown at once."""
-        self._states[trial.config["trial"]].report = result
+        trial_id = trial.config["trial"]
+        state = self._states[trial_id]
+        state.report = result
+        for row in result["rows"]:
+            state.rows[row["seed"]] = row
+            if row["step"] > result["restored_step"]:  # else it was told when it happened
+                self._tell_event(trial_id, row)
         if not self._reported:
             self._reported = True
             self._show()
@@ -130,7 +150,8 @@ class Progress(Observer):
             result = f"{len(reasons)} of {report['num_runs']} runs diverged"
         self._write(f"{trial_id} ended at step {state.step:,}: {result}")
         for seed, reason in reasons.items():
-            self._write(f"  seed {seed}: {reason}")
+            if (trial_id, seed, _GIVEN_UP) not in self._told:
+                self._write(f"  seed {seed}: {reason}")
         self._show()
 
     @guarded
@@ -162,10 +183,24 @@ class Progress(Observer):
             f"{count['running']} running",
             f"{count['failed']} failed",
             f"{diverged} runs diverged",
+            f"{sum(state.num_suspect for state in states)} suspect",
             *self._best_trial(),
             *self._time_left(),
         ]
         return ", ".join(parts)
+
+    def _tell_event(self, trial_id: str, row: dict[str, Any]) -> None:
+        """Tell of a run that has just come under suspicion, or has just been given up."""
+        if row["step"] == row["stop_step"]:
+            event, why = _GIVEN_UP, row["reason"]
+        elif row["step"] == row.get("stopper/suspected_step"):
+            event, why = "suspect", _describe_suspicion(row)
+        else:
+            return
+        told = (trial_id, row["seed"], event)
+        if told not in self._told:  # a trial that is tried again after an error trains again
+            self._told.add(told)
+            self._write(f"{trial_id} seed {row['seed']} {event} at step {row['step']:,}: {why}")
 
     def _best_trial(self) -> list[str]:
         """Return the trial with the best last score, as a part of the line.
@@ -206,7 +241,7 @@ class Progress(Observer):
 
     def _table(self) -> Table:
         table = Table(box=None)
-        for name in ("trial", "step", "score", "diverged"):
+        for name in ("trial", "step", "score", "diverged", "suspect"):
             table.add_column(name, justify="left" if name == "trial" else "right")
         running = [(i, s) for i, s in self._states.items() if s.status == "running"]
         for trial_id, state in running[:_MAX_ROWS]:
@@ -216,8 +251,16 @@ class Progress(Observer):
                 f"{state.step:,} of {state.num_steps:,}",
                 f"{report['score']:.1f}" if report.get("evaluated") else "",
                 f"{report['num_diverged']} of {report['num_runs']}" if report else "",
+                str(state.num_suspect) if report else "",
             )
         return table
+
+
+def _describe_suspicion(row: dict[str, Any]) -> str:
+    """Return what the probe read at which a run came under suspicion."""
+    told = f"|Q| {row['critic/q_abs'] / row['critic/q_bound']:.2g} times its bound"
+    seem = row["seem/row_normalized"]
+    return f"{told}, row-normalised SEEM {seem:.2g}" if math.isfinite(seem) else told
 
 
 def _clock(seconds: float) -> str:
