@@ -31,7 +31,7 @@ _RUN_SIGNS: dict[str, Look] = {
 _SIGNS: dict[str, Look] = {
     "median of runs": {"lw": 2.2},
     "bound: max |r| / (1 - discount)": {"ls": "--", "lw": 1.0},
-    "ceiling: above it, a critic has blown up": {"ls": "-.", "lw": 1.0},
+    "ceiling: blown up above it": {"ls": "-.", "lw": 1.0},
 }
 
 
@@ -60,7 +60,7 @@ def stability_figure(frame: pd.DataFrame) -> Figure | None:
     num_runs = len(frame.drop_duplicates(["trial", "seed"]))
     show_runs = num_runs <= MAX_LINES * len(datasets) * len(fractions)
     with matplotlib.rc_context(FIGURE_STYLE):
-        size = (1.2 + 2.6 * max(len(fractions), 2), 0.5 + 3.9 * len(datasets))
+        size = (1.2 + 2.6 * max(len(fractions), 2), 0.7 + 3.9 * len(datasets))
         figure = Figure(figsize=size, layout="constrained")
         parts = figure.subfigures(len(datasets), 1, squeeze=False)
         for name, part in zip(datasets, parts[:, 0], strict=True):
