@@ -17,10 +17,24 @@ import torch
 from speed import clocks
 from speed.agreement import loss_curves, measure_agreement, relative_difference
 from speed.bars import Bar, bars_table
-from speed.cases import BATCH_SIZE, NUM_ACTIONS, NUM_OBSERVATIONS, Case
+from speed.cases import BATCH_SIZE, NUM_ACTIONS, NUM_OBSERVATIONS, Case, start
 from speed.passes import Pass, as_rows, median
+from speed.profiling import RANDOM_NUMBERS, profile_step, profile_table
+from speed.survey import NEXT_ROWS
 from speed.tables import PEER_TABLE_CASES, agents_table, peers_table
 from speed.work import count_work
+
+from rayoff.seem import read_seem
+
+
+@pytest.fixture
+def without_fast_products_later() -> Iterator[None]:
+    """Leave other tests the products and the threads that they find."""
+    matmul = torch.backends.mkldnn.matmul  # pyright: ignore[reportAttributeAccessIssue]: untyped
+    before = matmul.fp32_precision, torch.get_num_threads()
+    yield
+    matmul.fp32_precision = before[0]
+    torch.set_num_threads(before[1])
 
 
 def product(*sizes: int) -> float:
@@ -128,6 +142,25 @@ def test_a_bar_holds_on_its_side(measured: float, at_most: bool, holds: bool) ->
     assert "not judged" in bars_table([bar], judged=False)
 
 
+@pytest.mark.parametrize("algorithm", ["bc", "td3_bc"])
+def test_a_profile_has_all_products_and_adds_up_to_a_step(
+    algorithm: str, without_fast_products_later: None
+) -> None:
+    case = Case(algorithm=algorithm, width=16, num_seeds=2)
+    parts = profile_step(case, num_steps=20, seconds=0.02)
+    products = [part for part in parts if not math.isnan(part.gflop_per_second)]
+    mflop = sum(part.gflop_per_second * part.milliseconds for part in products)
+    assert mflop == pytest.approx(case.num_seeds * count_work(case).mflop)
+    assert RANDOM_NUMBERS in {part.name for part in parts}
+    whole = sum(part.milliseconds for part in parts)
+    assert profile_table(parts).endswith(f"| a step | | {whole:.3f} | | |")
+
+
+def test_what_is_not_replayed_cannot_be_profiled(without_fast_products_later: None) -> None:
+    with pytest.raises(ValueError, match="must be replayed to be profiled"):
+        profile_step(Case(algorithm="bc", width=16, eager=True))
+
+
 def make_pass(rates: dict[Case, float], limit: float, **others: float) -> Pass:
     of_each: dict[str, Any] = {"mflop": 100.0, "mebibytes": 5.0, "obstacle": None}
     figures: Pass = {case: of_each | {"steps_per_second": rate} for case, rate in rates.items()}
@@ -168,20 +201,18 @@ def test_a_row_says_what_is_not_replayed() -> None:
 
 @pytest.fixture
 def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., str]]:
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    without_fast_products_later: None,
+) -> Callable[..., str]:
     """Return what runs a command in this process, and gives its output."""
-    matmul = torch.backends.mkldnn.matmul  # pyright: ignore[reportAttributeAccessIssue]: untyped
-    before = matmul.fp32_precision, torch.get_num_threads()
 
     def run_command(module: ModuleType, *arguments: str) -> str:
         monkeypatch.setattr(sys, "argv", [str(module.__file__), *arguments])
         module.main()
         return capsys.readouterr().out
 
-    yield run_command
-    matmul.fp32_precision = before[0]
-    torch.set_num_threads(before[1])
+    return run_command
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are pinned to a core")
@@ -224,7 +255,23 @@ def test_the_gpu_command_runs_every_line_in_small_on_a_cpu(
     assert "Not replayed" not in out
     found = json.loads(file.read_text())
     assert {one["replayed"] for one in found["agreements"].values()} == {0.0}
-    assert found["seem_milliseconds"] > 0
+    assert min(found["seem_milliseconds"].values()) > 0
+
+
+def test_the_probes_make_stable_and_unstable_critics() -> None:
+    critic = start(Case()).agent.critic
+    assert critic is not None
+    generator = torch.Generator().manual_seed(0)
+    s, a, noise_s, noise_a = (
+        torch.rand(1, 64, size, generator=generator) * 2 - 1
+        for size in (NUM_OBSERVATIONS, NUM_ACTIONS) * 2
+    )
+    found = {}
+    for name, follow in NEXT_ROWS.items():
+        next_s, next_a = follow(s, noise_s), follow(a, noise_a)
+        found[name] = read_seem(critic, s, a, next_s, next_a, 0.99)["seem/normalized"].item()
+    assert found["stable"] < 0.1
+    assert found["unstable"] > 0.9
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -5,6 +5,7 @@ Shapes: K runs, M probe rows.
 
 import gc
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -50,8 +51,8 @@ class Survey(NamedTuple):
     """Figures by case, and the rates of plain products by ``Case.limit``."""
     agreements: dict[str, Agreement]
     """By agent."""
-    seem_milliseconds: float
-    """A reading of SEEM of all stacked runs at once [ms]."""
+    seem_milliseconds: dict[str, float]
+    """A reading of SEEM of all stacked runs at once [ms], by what it finds."""
 
 
 def survey(sizes: Sizes, device: str, seconds: float, num_passes: int) -> Survey:
@@ -73,7 +74,8 @@ def survey(sizes: Sizes, device: str, seconds: float, num_passes: int) -> Survey
         case = Case(algorithm=algorithm, num_seeds=2, width=sizes.width, device=device)
         agreements[algorithm] = measure_agreement(case, sizes.num_steps)
         _tell(f"loss curves of {algorithm} done")
-    return Survey(cases, passes, agreements, measure_seem(sizes, device, seconds))
+    seem = {name: measure_seem(name, sizes, device, seconds) for name in NEXT_ROWS}
+    return Survey(cases, passes, agreements, seem)
 
 
 def chosen_cases(sizes: Sizes, device: str) -> list[Case]:
@@ -123,8 +125,25 @@ def figures_of(case: Case, seconds: float) -> Figures:
     return figures | count_work(case)._asdict()
 
 
-def measure_seem(sizes: Sizes, device: str, seconds: float) -> float:
-    """Return what a reading of SEEM of all stacked runs takes [ms]."""
+NEXT_ROWS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "stable": lambda row, noise: row + 0.1 * noise,
+    "unstable": lambda row, _: 2 * row,
+}
+"""What follows a row of the probe, such that critics with their initial weights are stable or not.
+
+The eigenvalue of a stable critic lies among many, and takes all of them to be found; that of one
+that amplifies its errors stands apart, and a few products suffice."""
+
+
+def measure_seem(name: str, sizes: Sizes, device: str, seconds: float) -> float:
+    """Return what a reading of SEEM of all stacked runs takes [ms].
+
+    Args:
+        name: a key of ``NEXT_ROWS``.
+        sizes: number of runs, of probe rows, and width.
+        device: ``cuda`` or ``cpu``.
+        seconds: of the measurement, at least [s].
+    """
     case = Case(num_seeds=sizes.num_stacked, width=sizes.width, device=device)
     critic = start(case).agent.critic
     assert critic is not None
@@ -134,7 +153,8 @@ def measure_seem(sizes: Sizes, device: str, seconds: float) -> float:
         made = torch.rand(sizes.num_rows, width, generator=generator) * 2 - 1
         return made.to(device).expand(sizes.num_stacked, -1, -1)  # (K, M, width)
 
-    s, a, s_next, a_next = map(rows, (NUM_OBSERVATIONS, NUM_ACTIONS) * 2)
+    s, a, noise_s, noise_a = map(rows, (NUM_OBSERVATIONS, NUM_ACTIONS) * 2)
+    s_next, a_next = NEXT_ROWS[name](s, noise_s), NEXT_ROWS[name](a, noise_a)
 
     def read() -> None:
         read_seem(critic, s, a, s_next, a_next, discount=0.99)
