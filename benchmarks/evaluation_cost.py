@@ -12,10 +12,8 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-import gymnasium
 import mujoco
 import numpy as np
 import torch
@@ -33,6 +31,7 @@ from rayoff.config import (
 from rayoff.data import Normalizer, load_table, prepare
 from rayoff.draws import Draws
 from rayoff.evaluation import Environment, Evaluator
+from rayoff.evaluation.environment import make
 from rayoff.networks import enable_fast_products
 from rayoff.study import load_study, trials
 from rayoff.trial import export_policies, make_evaluator
@@ -62,7 +61,7 @@ class Parts:
     def __init__(self, name: str, arguments: Mapping[str, Any], num_runs: int) -> None:
         self.num_runs = num_runs
         environment = Environment(name, NUM_TIMED, arguments)
-        self.one = gymnasium.make(name, disable_env_checker=True, **arguments)
+        self.one = make(environment)
         space = self.one.action_space
         assert self.one.observation_space.shape is not None
         assert space.shape is not None
@@ -75,13 +74,7 @@ class Parts:
         )
         self.evaluator = Evaluator(environment, range(num_runs), NUM_EPISODES, -1, 1)
         self.vector = SyncVectorEnv(
-            [
-                lambda: gymnasium.make(
-                    name, max_episode_steps=NUM_TIMED, disable_env_checker=True, **arguments
-                )
-            ]
-            * (num_runs * NUM_EPISODES),
-            copy=False,
+            [lambda: make(environment)] * (num_runs * NUM_EPISODES), copy=False
         )
         scaling = torch.zeros(self.sizes[0]), torch.ones(self.sizes[0])
         self.policies = export_policies(self.agent.actor, Normalizer(*scaling))

@@ -336,6 +336,22 @@ def test_a_missing_simulator_is_named_with_what_installs_it() -> None:
     assert "pip install 'rayoff[mujoco]'" in done.stdout
 
 
+def test_what_mujoco_finds_in_a_model_is_neither_printed_nor_written(tmp_path: Path) -> None:
+    pytest.importorskip("mujoco", reason="needs the MuJoCo simulator")
+    program = (
+        "from rayoff.evaluation import Evaluator\n"
+        "import mujoco, numpy as np\n"
+        "still = lambda rows: np.zeros((2, 6), np.float32)\n"
+        "print(Evaluator('HalfCheetah-v5', (0,), 2, -1, 1).rollout([still], 0).lengths)\n"
+        "print(mujoco.get_mju_user_warning())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert (done.stdout, done.stderr) == ("[[1000 1000]]\nNone\n", "")
+    assert not list(tmp_path.iterdir())
+
+
 def test_importing_the_module_loads_no_simulator_and_no_torch() -> None:
     program = (
         "import sys, rayoff.evaluation\n"

@@ -44,7 +44,7 @@ from rayoff.results import write_metrics
 from rayoff.search import Policies, Resources, RunFolder, driver, train
 from rayoff.search.archive import Archive, is_finished, pack, unpack
 from rayoff.search.session import session
-from rayoff.search.trainable import Job, StudyTrial, report
+from rayoff.search.trainable import Job, StudyTrial, evaluation_processes, report
 from rayoff.study import Axis, PlannedTrial, Study, trials
 from rayoff.trial import Row, Trial
 
@@ -500,7 +500,7 @@ def scored_row(
     seed: int, score: float | None, value: float = 3.0, **about: object
 ) -> dict[str, Any]:
     """Return a row of an evaluated run; ``about`` changes it."""
-    row = {"seed": seed, "status": "training", "reason": None, "evaluated": True}
+    row = {"seed": seed, "step": 20, "status": "training", "reason": None, "evaluated": True}
     row |= {"eval/return": value} | ({} if score is None else {"eval/score": score})
     return row | about
 
@@ -521,6 +521,18 @@ def test_without_reference_returns_the_return_counts_and_the_worst_of_the_data(
     told = report(trial_with(rows, **facts), rows)
     assert told["score"] == (7.0 - 9.0) / 2
     assert "eval/score" not in told["floors"]
+
+
+def test_a_report_is_of_the_step_of_its_rows_though_training_went_on() -> None:
+    rows = [scored_row(seed, 1.0, step=10) for seed in (0, 1)]
+    assert report(trial_with(rows), rows)["timesteps_total"] == 10
+
+
+def test_evaluating_processes_leave_training_what_it_needs() -> None:
+    assert evaluation_processes("cpu", 1) == {"num_workers": 0, "overlap": False}
+    assert evaluation_processes("cpu", 4) == {"num_workers": 4, "overlap": False}
+    assert evaluation_processes("cuda", 1) == {"num_workers": 0, "overlap": False}
+    assert evaluation_processes("cuda", 4) == {"num_workers": 3, "overlap": True}
 
 
 def test_before_the_first_evaluation_a_run_counts_with_its_floor() -> None:

@@ -3,14 +3,20 @@
 Shapes: S observation, A action.
 """
 
+import importlib.util
 import json
+import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import gymnasium
+
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ def make(environment: Environment | str) -> "gymnasium.Env":
 
     if isinstance(environment, str):
         environment = Environment(environment)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _mujoco_logged(environment.environment_id):
         # The dataset fixes the version: an upgrade would no longer be the task it came from.
         warnings.filterwarnings("ignore", ".*is out of date", DeprecationWarning)
         return gymnasium.make(
@@ -118,3 +124,25 @@ def make(environment: Environment | str) -> "gymnasium.Env":
             disable_env_checker=True,
             **environment.arguments,
         )
+
+
+@contextmanager
+def _mujoco_logged(environment_id: str) -> Iterator[None]:
+    """Send MuJoCo's warnings about a model to the log.
+
+    By itself it prints each for every environment that is made, and writes it into a
+    ``MUJOCO_LOG.TXT`` where the user is: ten times an evaluation, about Gymnasium's own models.
+    """
+    import gymnasium
+
+    entry = str(getattr(gymnasium.registry.get(environment_id), "entry_point", ""))
+    if "mujoco" not in entry or importlib.util.find_spec("mujoco") is None:
+        yield
+        return
+    mujoco: Any = importlib.import_module("mujoco")
+    before = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(_LOGGER.info)
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(before)

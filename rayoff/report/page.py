@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from rayoff.plots import save_figure, score_figure, stability_figure
 from rayoff.report.caveats import caveats, progress
+from rayoff.report.cost import time_spent
 from rayoff.report.effects import Effect, effects_table, find_effects
 from rayoff.report.headline import headlines, recipe
 from rayoff.report.stops import audit, check_forecasts, stops_table
@@ -82,6 +83,7 @@ def write_report(run_folder: Path) -> Path:
         "figures": figures,
         "stops": _stop_rows(frame),
         "audit": [told for told in (audit(frame), check_forecasts(frame)) if told],
+        "cost": time_spent(frame),
         "data": _describe_data(run_folder, frame),
         "provenance": _describe({k: v for k, v in provenance.items() if k != "command"}),
     }

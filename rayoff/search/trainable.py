@@ -94,9 +94,8 @@ class StudyTrial(tune.Trainable):
         torch.set_num_threads(self._job.num_threads)  # Ray's OMP_NUM_THREADS may be another
         table = ray.get(self._job.tables[self._planned.dataset])
         device, num_cpus = self._job.device, self._job.num_threads
-        trial = Trial(
-            self._planned.config, table, device, **_evaluation_processes(device, num_cpus)
-        )
+        processes = evaluation_processes(device, num_cpus)
+        trial = Trial(self._planned.config, table, device, **processes)
         checkpoint: Any = ray.get(self._job.archive.read_checkpoint.remote(self._planned.trial_id))
         if checkpoint:
             self._load(trial, checkpoint)
@@ -143,7 +142,7 @@ class _EvaluationProcesses(TypedDict):
     overlap: bool
 
 
-def _evaluation_processes(device: str, num_cpus: int) -> _EvaluationProcesses:
+def evaluation_processes(device: str, num_cpus: int) -> _EvaluationProcesses:
     """Return how a trial evaluates with the CPUs that it has.
 
     Beside a GPU one CPU drives the training, and the others evaluate meanwhile. On the CPU
