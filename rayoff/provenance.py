@@ -47,13 +47,21 @@ def gather(command: Sequence[str] | None = None) -> dict[str, Any]:
         "platform": platform.platform(),
         "host": platform.node(),
         "cpu": {"model": _cpu_model(), "count": os.cpu_count(), "usable": _num_usable_cpus()},
-        "gpus": _gpus(),
+        "gpus": list_gpus(),
     }
 
 
 def describe_command(argv: Sequence[str]) -> str:
     """Return a command line that a POSIX shell splits into ``argv`` again."""
     return shlex.join(argv)
+
+
+def list_gpus() -> list[dict[str, str]]:
+    """Return the NVIDIA GPUs of this machine; [] without a driver."""
+    keys = ("name", "memory", "driver")
+    query = "--query-gpu=name,memory.total,driver_version"
+    lines = (_output("nvidia-smi", query, "--format=csv,noheader") or "").splitlines()
+    return [dict(zip(keys, line.split(", "), strict=False)) for line in lines]
 
 
 def _git_state() -> dict[str, Any] | None:
@@ -105,14 +113,6 @@ def _num_usable_cpus() -> int | None:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
-
-
-def _gpus() -> list[dict[str, str]]:
-    """Return the NVIDIA GPUs of this machine; [] without a driver."""
-    keys = ("name", "memory", "driver")
-    query = "--query-gpu=name,memory.total,driver_version"
-    lines = (_output("nvidia-smi", query, "--format=csv,noheader") or "").splitlines()
-    return [dict(zip(keys, line.split(", "), strict=False)) for line in lines]
 
 
 def _output(*command: str) -> str | None:

@@ -43,6 +43,7 @@ from rayoff.errors import (
 from rayoff.results import write_metrics
 from rayoff.search import Policies, Resources, RunFolder, driver, train
 from rayoff.search.archive import Archive, is_finished, pack, unpack
+from rayoff.search.packing import PROCESS_BYTES, Demand
 from rayoff.search.session import session
 from rayoff.search.trainable import Job, StudyTrial, evaluation_processes, report
 from rayoff.study import Axis, PlannedTrial, Study, trials
@@ -79,21 +80,6 @@ def test_shares_of_one_gpu_and_whole_gpus_are_granted(gpus: float) -> None:
 def test_without_a_wish_a_trial_takes_a_quarter_of_a_gpu_where_there_is_one() -> None:
     assert Resources().on({"CPU": 8.0, "GPU": 2.0}) == {"cpu": 1.0, "gpu": 0.25}
     assert Resources().on({"CPU": 8.0}) == {"cpu": 1.0, "gpu": 0.0}
-
-
-@pytest.mark.parametrize(
-    ("resources", "expected"),
-    [
-        (Resources(), 8),
-        (Resources(cpus_per_trial=4), 4),
-        (Resources(gpu_per_trial=0.1), 16),
-        (Resources(gpu_per_trial=0.0), 16),
-        (Resources(max_concurrent=3), 3),
-        (Resources(cpus_per_trial=17), 0),
-    ],
-)
-def test_what_fits_on_a_cluster_is_counted(resources: Resources, expected: int) -> None:
-    assert resources.num_at_once({"CPU": 16.0, "GPU": 2.0}) == expected
 
 
 # The archive
@@ -309,6 +295,18 @@ def test_processes_are_used_again_for_the_next_trial(ran: RunFolder) -> None:
     pids = [(ran.trial_folder(t.trial_id) / "pid").read_text() for t in ran.planned]
     assert len(pids) == 4
     assert len(set(pids)) == 2
+
+
+def test_trials_without_room_for_two_train_one_after_the_other(
+    cluster: None, study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = int(0.6 * ray.cluster_resources()["memory"])
+    demand = Demand(num_runs=2, data=most - PROCESS_BYTES, state=0, step=0, arena=0)
+    monkeypatch.setattr(driver, "measure_demand", lambda *_: demand)
+    folder = RunFolder.create(tmp_path, study, [])
+    train(folder, TWO_AT_ONCE, write_metrics_and_pid)
+    pids = {(folder.trial_folder(t.trial_id) / "pid").read_text() for t in folder.planned}
+    assert len(pids) == 1  # two processes where both have room
 
 
 def test_event_files_lie_where_tensorboard_finds_them(ran: RunFolder) -> None:

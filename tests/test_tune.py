@@ -20,7 +20,6 @@ from pathlib import Path
 import minari
 import pandas as pd
 import pytest
-import ray
 import torch
 from toy_pendulum import write_pendulum
 
@@ -327,8 +326,7 @@ def test_resumes_are_noted_beside_where_the_study_came_from(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(driver, "session", lambda: nullcontext(Session(started=True)))
-    monkeypatch.setattr(driver, "_check_fit", interrupt)
-    monkeypatch.setattr(ray, "cluster_resources", dict)
+    monkeypatch.setattr(driver, "_pack", interrupt)
     assert tune.main(["run", "command.py"]) == 130
     (folder,) = (here / "runs").iterdir()
     first = json.loads((folder / "provenance.json").read_text())
@@ -388,6 +386,7 @@ def test_a_plan_has_axes_trials_cost_and_warnings(
     assert "layer_pendulum_0.5" in told
     assert re.search(r"cost   4 x \d.* \[measured: 20 steps", told)
     assert "at 1 CPU per trial" in told
+    assert re.search(r"pack   \d+ at once: .* trial takes 0\.\d+ GiB \[estimated: 2 runs of", told)
     assert "2 seeds: too few for a bootstrap" in told
     assert not list(here.glob("runs*"))
 

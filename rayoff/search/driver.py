@@ -17,12 +17,17 @@ from rayoff.errors import RayoffError, StudyError
 from rayoff.networks import check_precision
 from rayoff.search.archive import Archive
 from rayoff.search.commands import typed
+from rayoff.search.demand import bound_demand, measure_demand
+from rayoff.search.devices import cluster_gpu_memory
+from rayoff.search.machine import gpu_memory
+from rayoff.search.packing import Packing, is_roomy, pack
 from rayoff.search.resources import Resources
 from rayoff.search.run_folder import RunFolder
 from rayoff.search.session import session
 from rayoff.search.tables import load_tables
 from rayoff.search.trainable import Job, MetricsWriter, StudyTrial
 from rayoff.stopper import LostTrialStopper
+from rayoff.study import PlannedTrial
 
 MAX_RETRIES = 3
 """Times that a trial is started again after an error or a lost node."""
@@ -85,10 +90,7 @@ def train(
             for trial in planned:
                 (folder.trial_folder(trial.trial_id) / "error.txt").unlink(missing_ok=True)
             with session() as current:
-                cluster = ray.cluster_resources()
-                if current.started:
-                    _check_fit(resources, cluster)
-                request = resources.on(cluster)
+                request = _pack(resources, planned, tables, here=current.started).request
                 device = "cuda" if request["gpu"] else "cpu"
                 for trial in planned:
                     check_precision(trial.config.precision, device)
@@ -152,14 +154,33 @@ def _fit(
             ) from error
 
 
-def _check_fit(resources: Resources, cluster: Mapping[str, float]) -> None:
-    """Check that a trial fits on a cluster that cannot grow; Ray would wait for ever."""
-    if not resources.num_at_once(cluster):
+def _pack(
+    resources: Resources,
+    planned: Sequence[PlannedTrial],
+    tables: Mapping[str, pa.Table],
+    *,
+    here: bool,
+) -> Packing:
+    """Return how the trials share the cluster, which is this machine alone where Ray began here.
+
+    Raises:
+        StudyError: a trial does not fit on a cluster that cannot grow; Ray would wait for ever.
+    """
+    cluster = ray.cluster_resources()
+    memory = None
+    if cluster.get("GPU"):
+        memory = gpu_memory() if here else cluster_gpu_memory()
+    demand = None
+    if not (here and is_roomy(bound_demand(planned, tables), resources, cluster, memory)):
+        demand = measure_demand(planned, tables)
+    packing = pack(resources, cluster, demand, memory)
+    if here and not packing.num_at_once:
         raise StudyError(
-            f"A trial must fit on this machine, with {cluster.get('CPU', 0):g} CPUs and "
-            f"{cluster.get('GPU', 0):g} GPUs, but asks for {resources.on(cluster)}. "
-            "Lower --cpus-per-trial or --gpu-per-trial."
+            f"A trial must fit on this machine but there are {packing.limit}. "
+            "Lower --cpus-per-trial or --gpu-per-trial, take fewer seeds or smaller networks, or "
+            "give --max-concurrent to train whether memory suffices or not."
         )
+    return packing
 
 
 def start_archive(trials: Path) -> Any:  # noqa: ANN401 - actor handles are untyped

@@ -1,6 +1,5 @@
 """What a study will do and cost, before anything starts."""
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -14,6 +13,9 @@ from rayoff.divergence import earliest_stop
 from rayoff.errors import DatasetError, StudyError
 from rayoff.evaluation import check_environment
 from rayoff.networks import check_precision
+from rayoff.search.demand import measure_demand
+from rayoff.search.machine import gpu_memory, machine_resources
+from rayoff.search.packing import Demand, Packing, describe_packing, pack
 from rayoff.search.resources import Resources
 from rayoff.search.tables import check_cuts
 from rayoff.study import PlannedTrial, Study, study_hash, trials
@@ -34,8 +36,10 @@ class Cost(NamedTuple):
 
     trial_seconds: float
     """Training of one trial with its probes [s]; evaluations come on top."""
-    num_at_once: int
-    """Trials that fit on this machine side by side; 0: none does."""
+    packing: Packing
+    """How trials would share this machine."""
+    demand: Demand
+    """What the largest of them takes of memory."""
 
 
 def describe_plan(study: Study, resources: Resources, cost: Cost | None) -> str:
@@ -52,7 +56,9 @@ def describe_plan(study: Study, resources: Resources, cost: Cost | None) -> str:
     """
     planned = trials(study)
     lines = [_headline(study, planned), *_axes(study), *_trial_lines(planned)]
-    lines += _cost_lines(planned, resources, cost)
+    lines += _cost_lines(planned, cost)
+    if cost is not None:
+        lines.append(f"  pack   {describe_packing(cost.packing, cost.demand)}")
     lines += [f"  warn   {warning}" for warning in warnings(study, planned)]
     return "\n".join(lines)
 
@@ -61,16 +67,22 @@ def measure_cost(planned: Sequence[PlannedTrial], resources: Resources) -> Cost 
     """Train a few steps of the first trial here and return what the study would take.
 
     Returns None where its data is not on this machine.
+
+    Raises:
+        StudyError: the runs of a trial have no room together on a GPU of this machine.
     """
     first = planned[0]
     if not _is_here(first.dataset):
         return None
-    num_cpus = len(os.sched_getaffinity(0))
-    cluster = {"CPU": float(num_cpus), "GPU": float(torch.cuda.device_count())}
-    table = load_table(first.dataset)
-    device = "cuda" if resources.on(cluster)["gpu"] and cluster["GPU"] else "cpu"
+    here = [trial for trial in planned if _is_here(trial.dataset)]
+    tables = {source: load_table(source) for source in {trial.dataset for trial in here}}
+    machine = machine_resources()
+    demand = measure_demand(here, tables)
+    packing = pack(resources, machine, demand, gpu_memory() if machine["GPU"] else None)
+    table = tables[first.dataset]
+    device = "cuda" if packing.request["gpu"] and machine["GPU"] else "cpu"
     threads_before = torch.get_num_threads()
-    torch.set_num_threads(min(resources.cpus_per_trial, num_cpus))
+    torch.set_num_threads(min(resources.cpus_per_trial, int(machine["CPU"])))
     try:
         _train(first.config, table, device, _NUM_FIRST_STEPS)  # pays for what torch prepares once
         few, more = (
@@ -85,7 +97,7 @@ def measure_cost(planned: Sequence[PlannedTrial], resources: Resources) -> Cost 
     of_step = max(0.0, of_more - of_few) / NUM_MEASURED_STEPS
     seconds = of_few + of_step * (num_steps - _NUM_FIRST_STEPS)
     seconds += more["time/probe_seconds"] * num_probes
-    return Cost(seconds, resources.num_at_once(cluster))
+    return Cost(seconds, packing, demand)
 
 
 def _train(config: TrialConfig, table: pa.Table, device: str, num_steps: int) -> Row:
@@ -157,23 +169,22 @@ def _trial_lines(planned: Sequence[PlannedTrial]) -> list[str]:
     return [f"  {'trials' if i == 0 else '':6} {name}" for i, name in enumerate(shown)]
 
 
-def _cost_lines(
-    planned: Sequence[PlannedTrial], resources: Resources, cost: Cost | None
-) -> list[str]:
+def _cost_lines(planned: Sequence[PlannedTrial], cost: Cost | None) -> list[str]:
     if cost is None:
         return ["  cost   not measured: the data of the first trial is not on this machine"]
     per_trial = (
         f"{len(planned)} x {_duration(cost.trial_seconds)} "
         f"[measured: {NUM_MEASURED_STEPS} steps of one trial here, without evaluations]"
     )
-    if not cost.num_at_once:
+    num_at_once, request = cost.packing.num_at_once, cost.packing.request
+    if not num_at_once:
         return [f"  cost   {per_trial}; none fits on this machine with these resources"]
-    rounds = -(-len(planned) // cost.num_at_once)
-    total = f"{cost.num_at_once} at once here = {_duration(rounds * cost.trial_seconds)}"
-    share = f"{resources.cpus_per_trial} CPU"
-    if resources.gpu_per_trial:
-        gpu_seconds = len(planned) * cost.trial_seconds * resources.gpu_per_trial
-        share += f" and {resources.gpu_per_trial:g} GPU"
+    rounds = -(-len(planned) // num_at_once)
+    total = f"{num_at_once} at once here = {_duration(rounds * cost.trial_seconds)}"
+    share = f"{request['cpu']:g} CPU"
+    if request["gpu"]:
+        gpu_seconds = len(planned) * cost.trial_seconds * request["gpu"]
+        share += f" and {request['gpu']:g} GPU"
         total += f", {gpu_seconds / 3600:.1f} GPU-h"
     return [f"  cost   {per_trial} / {total} at {share} per trial"]
 

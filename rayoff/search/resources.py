@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from rayoff.errors import StudyError
 
-DEFAULT_GPU_SHARE = 0.25
-"""GPU of a trial where the cluster has any: a stacked trial rarely fills a device alone."""
+MAX_SHARING = 4
+"""Trials that share a GPU without a wish: their kernels take turns on it, so that more of them
+only fill the gaps in which a trial waits for its probes' and its policies' part on the host."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +22,11 @@ class Resources:
     """CPU cores, at least 1; also the threads that torch uses."""
     gpu_per_trial: float | None = None
     """A share of one GPU in (0, 1), whole GPUs, or 0; None: a quarter of a GPU where the
-    cluster has any. Shares are bookkeeping: they limit neither memory nor time on the device."""
+    cluster has any, or more where the memory of a quarter is too little. Shares are bookkeeping:
+    they limit neither memory nor time on the device."""
     max_concurrent: int | None = None
-    """Trials that train at once, at least 1; None: as many as fit."""
+    """Trials that train at once, at least 1, whether memory suffices or not; None: as many as
+    fit by cores, GPUs and memory."""
 
     def __post_init__(self) -> None:
         """Refuse what Ray cannot grant."""
@@ -43,15 +46,5 @@ class Resources:
         """Return what a trial asks for on a cluster with these resources, in Ray's words."""
         gpus = self.gpu_per_trial
         if gpus is None:
-            gpus = DEFAULT_GPU_SHARE if cluster.get("GPU") else 0.0
+            gpus = 1 / MAX_SHARING if cluster.get("GPU") else 0.0
         return {"cpu": float(self.cpus_per_trial), "gpu": float(gpus)}
-
-    def num_at_once(self, cluster: Mapping[str, float]) -> int:
-        """Return how many trials fit on a cluster with these resources, and may run."""
-        asked = self.on(cluster)
-        fits = [
-            int(cluster.get(name.upper(), 0.0) / amount + 1e-9)
-            for name, amount in asked.items()
-            if amount
-        ]
-        return min([*fits, *([self.max_concurrent] if self.max_concurrent else [])])

@@ -22,9 +22,14 @@ from rayoff.trial.recording import Operation, storage_of
 
 
 class Memory:
-    """Blocks of memory that the programs of one agent use in turn."""
+    """Blocks of memory that the programs of one agent use in turn.
+
+    Attributes:
+        num_bytes: of all blocks together.
+    """
 
     def __init__(self) -> None:
+        self.num_bytes = 0
         self._free: dict[int, list[torch.UntypedStorage]] = {}
 
     def take(self, num_bytes: int) -> torch.UntypedStorage:
@@ -32,6 +37,7 @@ class Memory:
         blocks = self._free.get(num_bytes)
         if blocks:
             return blocks.pop()
+        self.num_bytes += num_bytes
         return torch.empty(num_bytes, dtype=torch.uint8).untyped_storage()
 
     def give_back(self, block: torch.UntypedStorage) -> None:
