@@ -253,6 +253,19 @@ def test_runs_are_read_alone_and_stacked_alike() -> None:
         torch.testing.assert_close(reading, stacked[name][1:], rtol=1e-5, atol=1e-7)
 
 
+def test_some_runs_of_a_critic_are_read_as_among_all() -> None:
+    critic = make_critic(norm="spectral")
+    everything = read_seem(critic, *probe(6), 0.99)
+    runs = [NUM_RUNS - 1, 0]
+    observations, actions, next_observations, next_actions = (rows[runs] for rows in probe(6))
+    some = read_seem(
+        critic, observations, actions, next_observations, next_actions, 0.99, runs=runs
+    )
+    for name, reading in some.items():
+        torch.testing.assert_close(reading, everything[name][runs], rtol=1e-5, atol=1e-7)
+        assert reading[0] != reading[1]
+
+
 def test_rows_shared_by_runs_come_as_an_expanded_view() -> None:
     critic = make_critic()
     observations, actions, next_observations, next_actions = (

@@ -13,6 +13,7 @@ Source:
     norms and of the reparametrised weights are derived here and tested against autograd.
 """
 
+from collections.abc import Sequence
 from functools import singledispatch
 
 import torch
@@ -29,7 +30,13 @@ from rayoff.networks import (
 )
 
 
-def kernel(critic: Critic, pairs: Tensor, num_columns: int, num_critics: int = 1) -> Tensor:
+def kernel(
+    critic: Critic,
+    pairs: Tensor,
+    num_columns: int,
+    num_critics: int = 1,
+    runs: Sequence[int] | None = None,
+) -> Tensor:
     """Return the kernel of every row against the first ``num_columns`` rows.
 
     Args:
@@ -37,6 +44,7 @@ def kernel(critic: Critic, pairs: Tensor, num_columns: int, num_critics: int = 1
         pairs: observations and actions, (K, R, D).
         num_columns: C, at most R.
         num_critics: members of each ensemble that are read, the first ones; 1 to N.
+        runs: which of the critic's runs ``pairs`` are for, K of them; None: all.
 
     Returns:
         k(pairs_r, pairs_c), (K, num_critics, R, C); linear in the number of parameters.
@@ -44,8 +52,9 @@ def kernel(critic: Critic, pairs: Tensor, num_columns: int, num_critics: int = 1
     Raises:
         TypeError: a layer with parameters has no closed form here.
     """
+    chosen = slice(None) if runs is None else list(runs)
     members = {
-        f"critic.{name}": value.detach()[:, :num_critics]
+        f"critic.{name}": value.detach()[chosen, :num_critics]
         for name, value in [*critic.named_parameters(), *critic.named_buffers()]
     }
     rows = pairs.detach()[:, None].expand(-1, num_critics, -1, -1)
@@ -54,9 +63,9 @@ def kernel(critic: Critic, pairs: Tensor, num_columns: int, num_critics: int = 1
     at_once = 1 if pairs.device.type == "cpu" else num_runs  # a core's cache holds one run's
     parts = []
     for first in range(0, num_runs, at_once):
-        runs = slice(first, first + at_once)
-        theirs = {name: value[runs] for name, value in members.items()}
-        parts.append(functional_call(tangent_kernel, theirs, (rows[runs].flatten(0, 1),)))
+        some = slice(first, first + at_once)
+        theirs = {name: value[some] for name, value in members.items()}
+        parts.append(functional_call(tangent_kernel, theirs, (rows[some].flatten(0, 1),)))
     return torch.cat(parts).unflatten(0, (num_runs, num_critics))
 
 

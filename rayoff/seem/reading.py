@@ -14,6 +14,7 @@ Source:
     (normalised) and 1.1e-7 (row-normalised) of float64, at half its cost.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -34,6 +35,7 @@ def read_seem(
     terminations: Tensor | None = None,
     weights: Tensor | None = None,
     critics: Literal["first", "all"] = "first",
+    runs: Sequence[int] | None = None,
 ) -> dict[str, Tensor]:
     """Return SEEM of K runs on their probe rows.
 
@@ -48,6 +50,7 @@ def read_seem(
             the authors' code does.
         weights: weight of each row in the critic's loss, (K, M); None weighs all alike.
         critics: members that are read; of ``all``, the largest reading of each kind is given.
+        runs: which of the critic's runs the rows are for, K of them; None: all.
 
     Returns:
         What ``read_matrix`` gives, each (K,).
@@ -56,7 +59,7 @@ def read_seem(
     next_pairs = torch.cat([next_observations, next_actions], dim=-1)
     num_rows = pairs.shape[1]
     num_critics = critic.num_critics if critics == "all" else 1
-    both = kernel(critic, torch.cat([pairs, next_pairs], dim=1), num_rows, num_critics)
+    both = kernel(critic, torch.cat([pairs, next_pairs], dim=1), num_rows, num_critics, runs)
     gram, next_gram = both.split(num_rows, dim=2)
     a = td_matrix(gram, next_gram, discount, terminations, weights)
     row_norms = gram.diagonal(dim1=-2, dim2=-1).sqrt()

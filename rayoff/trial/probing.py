@@ -3,6 +3,8 @@
 Shapes: K runs, N critics, M probe rows, S observation, A action.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ from torch import Tensor
 from rayoff.agents import Agent
 from rayoff.config import SeemConfig
 from rayoff.data import Transitions
+from rayoff.networks import Critic
 from rayoff.seem import read_seem
 
 
@@ -41,8 +44,8 @@ class Probe:
         self.terminations = stacked(transitions.terminations)
         self._config, self._discount = config, discount
 
-    def read(self, agent: Agent) -> dict[str, Tensor]:
-        """Return the readings of each run, (K,), by metric name; none without a critic.
+    def read(self, agent: Agent, runs: Sequence[int] | None = None) -> dict[str, Tensor]:
+        """Return the readings of these runs, or all, by metric name; none without a critic.
 
         ``critic/q_abs`` is mean |Q| over the probe rows and ``critic/q_max`` the largest,
         both of the member where it is largest; ``critic/q_std`` is the members' spread;
@@ -52,6 +55,7 @@ class Probe:
         if agent.critic is None:
             return {}
         critic = agent.critic
+        chosen = list(range(len(self.observations)) if runs is None else runs)
         with torch.no_grad():
             q = critic(self.observations, self.actions)  # (K, N, M)
             size = q.abs()
@@ -65,13 +69,36 @@ class Probe:
                 "critic/q_policy": critic(self.observations, actions).mean((1, 2)),
                 "critic/parameter_norm": torch.as_tensor(squares).sqrt(),
             }
-        return reading | read_seem(
-            critic,
-            self.observations,
-            self.actions,
-            self.next_observations,
-            next_actions,
-            discount=self._discount,
-            terminations=self.terminations if self._config.mask_terminations else None,
-            critics=self._config.critics,
-        )
+        seem = self._read_seem(critic, next_actions[chosen], chosen)
+        return {name: value[chosen] for name, value in reading.items()} | seem
+
+    def _read_seem(
+        self, critic: Critic, next_actions: Tensor, runs: list[int]
+    ) -> dict[str, Tensor]:
+        """Return SEEM of these runs, of which the next actions are given.
+
+        On a CPU each is read by itself: so its bits do not depend on which others are due.
+        An accelerator reads them at once, and may round otherwise beside others.
+        """
+        at_once = 1 if next_actions.device.type == "cpu" else len(runs)
+        parts = []
+        for first in range(0, len(runs), at_once):
+            some = slice(first, first + at_once)
+            num_runs = len(runs[some])
+            rows = self.observations, self.actions, self.next_observations, self.terminations
+            # all runs have the same rows
+            s, a, next_s, terminations = (column[:num_runs] for column in rows)
+            parts.append(
+                read_seem(
+                    critic,
+                    s,
+                    a,
+                    next_s,
+                    next_actions[some],
+                    discount=self._discount,
+                    terminations=terminations if self._config.mask_terminations else None,
+                    critics=self._config.critics,
+                    runs=runs[some],
+                )
+            )
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -109,12 +109,12 @@ class Watch:
         due = self.due(step)
         if not due:
             return {}
-        tensors: dict[str, Tensor] = self.probe.read(agent)
+        tensors: dict[str, Tensor] = self.probe.read(agent, due)
         values = {name: value.tolist() for name, value in tensors.items()}
         readings = {}
-        for run in due:
+        for index, run in enumerate(due):
             monitor = self._monitors[run]
-            reading: dict[str, Any] = {name: value[run] for name, value in values.items()}
+            reading: dict[str, Any] = {name: value[index] for name, value in values.items()}
             if self._config.stopper.mode != "off":
                 theirs = {name: value[run] for name, value in losses.items()}
                 monitor.observe(step, reading | theirs)
