@@ -14,13 +14,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
+from synthetic_results import make_run_folder
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_studies import make_study
 
 from rayoff.callbacks import Failures, Progress, Summaries
 from rayoff.callbacks.observer import guarded
 from rayoff.callbacks.summaries import mean_scalars, scalars
+from rayoff.results import collect
 from rayoff.stopper import LostTrialStopper
 from rayoff.study import Axis, PlannedTrial, trials
 
@@ -260,6 +264,36 @@ def test_events_are_on_disk_when_a_report_returns(tmp_path: Path) -> None:
     study.tell("result", name, result=report([row(0, 10)]))
     assert file.stat().st_size > before
     study.callback.on_experiment_end(trials=[])
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_event_files_tell_the_verdicts_that_the_results_hold(
+    tmp_path: Path, restarted: bool
+) -> None:
+    """Also of a trial that is started again, whose first report brings all rows since step 0."""
+    folder = make_run_folder(tmp_path / "observed", mode="observe", fractions=(0.1,))
+    frame = collect(folder).to_pandas()
+    frame = frame[frame["arm"] == "none"].sort_values("step")
+    metrics = folder / "trials" / frame["trial"].iloc[0] / "metrics.parquet"
+    rows = pq.read_table(metrics).sort_by("step").to_pylist()
+    name, half = plan()[0].trial_id, len(rows) // 2
+    parts = [rows] if restarted else [rows[:half], rows[half:]]
+    study = Study(Summaries(tmp_path, plan()))
+    study.tell("start", name)
+    for part in parts:
+        study.tell("result", name, result=report(part))
+    study.callback.on_experiment_end(trials=[])
+    verdicts = [metric for metric in frame if metric.startswith("stopper/")]
+    assert len(verdicts) == 7
+    frame["run/diverged"] = (frame["status"] == "diverged").astype(float)
+    for seed, run in frame.groupby("seed"):
+        events = EventAccumulator(str(tmp_path / "trials" / name / f"s{seed}"))
+        events.Reload()
+        for tag in [*verdicts, "run/diverged"]:
+            held = run.dropna(subset=[tag])
+            found = events.Scalars(tag) if tag in events.Tags()["scalars"] else []
+            told = [(event.step, event.value) for event in found]
+            assert told == list(zip(held["step"], held[tag], strict=True)), tag
 
 
 def test_metrics_that_were_not_measured_are_left_out() -> None:
