@@ -234,9 +234,9 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=5)
     parser.add_argument("--steps", type=int, default=100)
     args = parser.parse_args()
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
     enable_fast_products()
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     print(f"A simulator step of one environment and its parts, E = {NUM_EPISODES} [us]:\n")
     print("\n".join(measure_parts(args.runs, args.passes)))
     print(
