@@ -36,7 +36,11 @@ class Agent(Protocol):
         ...
 
     def act(self, observations: Tensor) -> Tensor:
-        """Return the deterministic actions for observations (K, B, S), shape (K, B, A)."""
+        """Return the deterministic actions for observations (K, B, S), shape (K, B, A).
+
+        An evaluation takes the actor as plain arrays, which must act alike: see
+        ``rayoff.trial.export_policies``.
+        """
         ...
 
 
