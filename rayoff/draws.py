@@ -61,6 +61,9 @@ class Draws:
         self._offset = 0
         self._blocks: dict[DrawKey, Tensor] = {}
 
+    def prepare(self) -> None:
+        """Do what the next step needs and a captured graph cannot repeat; nothing here."""
+
     def advance(self) -> None:
         """Go on to the next step."""
         self.step.add_(1)
@@ -102,17 +105,17 @@ class Draws:
             assert isinstance(shape, tuple)
             small = math.prod(shape) * len(self.seeds) <= _SMALL
             num_steps = self._num_ahead - self._offset if small else 1
-            block = convert(self._bits(stream, tuple(shape), num_steps))
+            block = convert(self._bits(stream, tuple(shape), self.step, num_steps))
             if num_steps == 1:
                 return block[0]
             padding = block[:1].expand(self._offset, *block.shape[1:])  # steps already past
             self._blocks[key] = torch.cat([padding, block]) if self._offset else block
         return self._blocks[key][self._offset]
 
-    def _bits(self, stream: str, shape: tuple[int, ...], num_steps: int) -> Tensor:
-        """Return 64 random bits per position as int64, (T, K, *shape)."""
+    def _bits(self, stream: str, shape: tuple[int, ...], first: Tensor, num_steps: int) -> Tensor:
+        """Return 64 random bits per position as int64, (T, K, *shape), from step ``first`` on."""
         device = self.seeds.device
-        steps = self.step + torch.arange(num_steps, device=device)  # (T,)
+        steps = first + torch.arange(num_steps, device=device)  # (T,)
         key = _mix(self.seeds * _GOLDEN + zlib.crc32(stream.encode()))
         key = _mix(key + steps[:, None] * _MULTIPLIER_1)  # (T, K)
         position = torch.arange(1, math.prod(shape) + 1, device=device) * _GOLDEN
@@ -156,6 +159,68 @@ class HeldDraws(Draws):
         elif key not in self.asked:
             self.fill([key])
         return self._held[key][0]
+
+
+_MANY = 1 << 16
+"""Numbers of a step [1] from which kernels are worth their launch."""
+
+
+class AheadDraws(Draws):
+    """Draws for steps that are captured as CUDA graphs, made for many steps at once.
+
+    Numbers cost some 50 kernels a stream, more than all else that a step of few runs does. So a
+    captured step only takes them from blocks that stay where they are, at a position that
+    advances on the device; ``prepare`` fills the blocks anew when they are used up. Where a step
+    has so many numbers that kernels are busy, they are made in the graph.
+
+    Args:
+        seeds: seeds of the runs, int64, (K,).
+        step: gradient step, int64, (); advanced in place.
+        num_ahead: T, steps of a block.
+    """
+
+    def __init__(self, seeds: Tensor, step: Tensor, num_ahead: int = 64) -> None:
+        super().__init__(seeds, step)
+        self._num_steps = num_ahead
+        self._num_left = 0
+        self._position = torch.full_like(step, -1).reshape(1)
+        self._held: dict[DrawKey, tuple[Tensor, Callable[[Tensor], Tensor]]] = {}
+
+    def prepare(self) -> None:
+        """Fill the blocks from the next step on where they are used up; before every step."""
+        if self._num_left == 0:
+            self._position.fill_(-1)
+            for key, (block, convert) in self._held.items():
+                block.copy_(self._make_block(key, convert))
+            self._num_left = self._num_steps
+        self._num_left -= 1
+
+    def advance(self) -> None:
+        """Go on to the next step, which was prepared."""
+        super().advance()
+        self._position.add_(1)
+
+    def seek(self, step: int) -> None:
+        """Go to ``step``."""
+        super().seek(step)
+        self._num_left = 0
+
+    def _make_block(self, key: DrawKey, convert: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the numbers of ``key`` such that those of this step are at the position."""
+        _, stream, shape, *_ = key
+        assert isinstance(stream, str)
+        assert isinstance(shape, tuple)
+        return convert(self._bits(stream, shape, self.step - self._position, self._num_steps))
+
+    def _take(self, key: DrawKey, convert: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the numbers of this step, (K, *shape)."""
+        shape = key[2]
+        assert isinstance(shape, tuple)
+        if math.prod(shape) * len(self.seeds) > _MANY:
+            return super()._take(key, convert)
+        if key not in self._held:
+            self._held[key] = self._make_block(key, convert), convert
+        return self._held[key][0].index_select(0, self._position)[0]
 
 
 def _to_uniform(bits: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ from rayoff.agents import AGENTS, Agent
 from rayoff.batch import Batch
 from rayoff.config import Precision, TrialConfig
 from rayoff.data import Transitions
+from rayoff.draws import AheadDraws
 from rayoff.trial.replay import EagerStep
 from rayoff.trial.sampling import Sampler
 
@@ -149,7 +150,7 @@ def test_the_check_finds_what_a_graph_could_not_capture(
 def test_a_whole_step_samples_and_draws_on_the_device_alone(
     algorithm: str, precision: Precision
 ) -> None:
-    draws = make_draws(SEEDS, device="meta")
+    draws = AheadDraws(torch.tensor(SEEDS, device="meta"), torch.tensor(0, device="meta"))
     agent = without_adam(make_tiny_agent(tiny(algorithm, network={"dropout": 0.1}), draws))
     widths = (NUM_OBSERVATIONS, NUM_ACTIONS, NUM_OBSERVATIONS, NUM_ACTIONS)
     s, a, s_next, a_next = (torch.empty(100, width, device="meta") for width in widths)

@@ -15,7 +15,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from rayoff.draws import Draws, HeldDraws
+from rayoff.draws import AheadDraws, Draws, HeldDraws
 
 LEVEL = 1e-3
 MASK = (1 << 64) - 1
@@ -161,6 +161,31 @@ def test_held_numbers_can_be_filled_without_being_asked_for() -> None:
         assert torch.equal(asked[0], expected.uniform("x", (3,)))
         assert torch.equal(asked[1], expected.normal("y", (2, 2)))
         assert list(held.asked) == keys
+
+
+@pytest.mark.parametrize("kind", ["uniform", "normal", "integers"])
+@pytest.mark.parametrize("shape", [(1,), (3, 5), (300, 129)])
+def test_numbers_made_ahead_for_captured_steps_are_those_of_each_step(
+    kind: str, shape: tuple[int, ...]
+) -> None:
+    ahead = AheadDraws(torch.tensor([0, 1]), torch.tensor(5), num_ahead=4)
+    for step in (*range(6, 17), *range(3, 9)):
+        if step == 3:
+            ahead.seek(2)
+        ahead.prepare()
+        ahead.advance()
+        assert torch.equal(
+            numbers(ahead, kind, "x", shape), numbers(draws(0, 1, step=step), kind, "x", shape)
+        )
+
+
+def test_numbers_asked_for_late_are_those_of_their_step() -> None:
+    ahead = AheadDraws(torch.tensor([0, 1]), torch.tensor(0), num_ahead=4)
+    for step in range(1, 12):
+        ahead.prepare()
+        ahead.advance()
+        if step > 2:
+            assert torch.equal(ahead.normal("x", (3,)), draws(0, 1, step=step).normal("x", (3,)))
 
 
 def test_torch_keeps_its_own_generator_untouched() -> None:

@@ -6,6 +6,7 @@ only a GPU can show: see the tests marked ``gpu``.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from rayoff.agents import Agent, make_agent
 from rayoff.config import TrialConfig
-from rayoff.draws import Draws
+from rayoff.draws import AheadDraws, Draws
 from rayoff.trial import replay as replaying
 from rayoff.trial.replay import CapturedStep, EagerStep, Replay
 
@@ -44,7 +45,8 @@ def make_pair(
     made = []
     for kind in (CapturedReplay, Replay):
         agent = make(config, NUM_OBSERVATIONS, NUM_ACTIONS, make_draws(SEEDS))
-        draws = Draws(torch.tensor(SEEDS), torch.tensor(0))
+        make_draws_of = partial(AheadDraws, num_ahead=5) if kind is CapturedReplay else Draws
+        draws = make_draws_of(torch.tensor(SEEDS), torch.tensor(0))
         made.append((agent, kind(agent, make_sampler(), draws)))
     return made[0], made[1]
 

@@ -19,7 +19,7 @@ from rayoff.config import (
     TrialConfig,
 )
 from rayoff.data import Transitions
-from rayoff.draws import Draws
+from rayoff.draws import AheadDraws, Draws
 from rayoff.networks import enable_fast_products, keep_freed_memory
 from rayoff.trial.replay import EagerStep, Replay, make_draws
 from rayoff.trial.sampling import Sampler
@@ -107,9 +107,9 @@ def start(case: Case) -> Training:
 
 
 def single_step(case: Case) -> EagerStep:
-    """Return what takes one step after another, all of its random numbers made in each."""
+    """Return what takes one step after another, as they are captured on a GPU."""
     agent, sampler, seeds, step = _make(case)
-    return EagerStep(agent, sampler, Draws(seeds, step), case.precision)
+    return EagerStep(agent, sampler, AheadDraws(seeds, step), case.precision)
 
 
 def _make(case: Case) -> tuple[Agent, Sampler, Tensor, Tensor]:

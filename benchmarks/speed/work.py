@@ -15,8 +15,8 @@ class Work(NamedTuple):
     mflop: float
     """Floating-point work of the matrix products [MFLOP]; elementwise work is not counted."""
     num_operations: float
-    """Operations that are no views, sampling and random numbers among them: on a GPU about as
-    many kernels, which bound a step of few runs."""
+    """Operations that are no views, sampling among them and making random numbers not: on a GPU
+    about as many kernels, which bound a step of few runs."""
 
 
 def count_work(case: Case) -> Work:

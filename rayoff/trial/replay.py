@@ -8,7 +8,7 @@ actor. What else Python might change is looked for by recording twice.
 
 On the CPU a step is recorded by a dispatch mode (``recording``) and laid out as a list of calls
 (``program``); its random numbers are made outside and read from tensors that stay. On a GPU it is
-captured as a CUDA graph, the random numbers and the step's counter in it.
+captured as a CUDA graph, the step's counter in it.
 """
 
 import logging
@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 
 from rayoff.agents import Agent
 from rayoff.config import Precision
-from rayoff.draws import DrawKey, Draws, HeldDraws
+from rayoff.draws import AheadDraws, DrawKey, Draws, HeldDraws
 from rayoff.networks import products_in
 from rayoff.trial.agent_state import agent_state
 from rayoff.trial.program import Memory, Program
@@ -40,7 +40,7 @@ def make_draws(seeds: Tensor, step: Tensor) -> Draws:
         seeds: seeds of the runs, int64, (K,).
         step: gradient step, int64, (); advanced in place.
     """
-    return HeldDraws(seeds, step, 64) if seeds.device.type == "cpu" else Draws(seeds, step)
+    return (HeldDraws if seeds.device.type == "cpu" else AheadDraws)(seeds, step, num_ahead=64)
 
 
 class Step(Protocol):
@@ -69,6 +69,11 @@ class EagerStep:
 
     def __call__(self, *, read: bool) -> Info:
         """Take the step."""
+        self.draws.prepare()
+        return self.take()
+
+    def take(self) -> Info:
+        """Take the step that the draws are prepared for: what can be captured."""
         self.draws.advance()
         return self.update()
 
@@ -139,10 +144,9 @@ class RecordedStep:
 def _side_stream(device: torch.device) -> torch.cuda.Stream:
     """Return the stream on which every step of a process is warmed up and captured.
 
-    One for all: freed memory and the workspaces of cuBLAS (32 MiB on a Hopper, for each of two
-    threads) are kept stream by stream. And one of the agent's own device: the stream that
-    ``torch.cuda.graph`` has by default is of the device that was current at its first use, and
-    work on any other would be done at once instead of being captured.
+    One for all: freed memory and cuBLAS's workspaces (32 MiB on a Hopper, for each of two threads)
+    are kept stream by stream. And one of the agent's device: what ``torch.cuda.graph`` has by
+    default is of the device of its first use, and work on others would be done, not captured.
     """
     return torch.cuda.Stream(device)
 
@@ -173,6 +177,7 @@ class CapturedStep:
             self._graph = self._capture()
         if self._graph is None:
             return self._eager(read=read)
+        self._eager.draws.prepare()
         self._graph.replay()
         self._eager.agent.num_updates += 1
         return self._info
@@ -194,7 +199,7 @@ class CapturedStep:
             current = torch.cuda.current_stream()
             try:
                 with torch.cuda.graph(graph, stream=_side_stream(self._device)):
-                    self._info = self._eager(read=True)
+                    self._info = self._eager.take()
             except RuntimeError as error:
                 # ending a spoilt capture raises again, before torch restores the stream
                 torch.cuda.set_stream(current)
