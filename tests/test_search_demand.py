@@ -12,6 +12,7 @@ import pytest
 from tiny_studies import make_study
 from toy_pendulum import write_pendulum
 
+from rayoff.config import SeemConfig
 from rayoff.data import load_table
 from rayoff.search.demand import bound_demand, measure_demand
 from rayoff.search.packing import Demand
@@ -20,6 +21,7 @@ from rayoff.study import Axis, PlannedTrial, trials
 _TRAIN = """
 import json, resource, sys
 import ray, torch
+from rayoff.config import SeemConfig
 from rayoff.data import load_table
 from rayoff.study import config_from_dict
 from rayoff.trial import Trial
@@ -62,12 +64,20 @@ def demand_of(source: str, planned: list[PlannedTrial]) -> Demand:
 
 
 @pytest.mark.parametrize(
-    ("num_seeds", "width"),
-    [(8, 256), *(pytest.param(k, w, marks=pytest.mark.slow) for k, w in [(1, 256), (4, 1024)])],
+    ("num_seeds", "width", "num_rows"),
+    [
+        (8, 256, 256),
+        pytest.param(1, 256, 256, marks=pytest.mark.slow),
+        pytest.param(4, 1024, 256, marks=pytest.mark.slow),
+        pytest.param(4, 64, 1024, marks=pytest.mark.slow),
+    ],
 )
-def test_a_process_takes_what_was_estimated(source: str, num_seeds: int, width: int) -> None:
-    widths = {"critic.width": width, "actor.width": width}
-    planned = plan(source, num_seeds=num_seeds, settings=widths | {"num_steps": 8})
+def test_a_process_takes_what_was_estimated(
+    source: str, num_seeds: int, width: int, num_rows: int
+) -> None:
+    sizes = {"critic.width": width, "actor.width": width, "seem.num_rows": num_rows}
+    steps = {"num_steps": 8, "seem.period": 8}
+    planned = plan(source, num_seeds=num_seeds, settings=sizes | steps)
     config = json.dumps(asdict(planned[0].config))
     done = subprocess.run(
         [sys.executable, "-c", _TRAIN, config], check=True, capture_output=True, text=True
@@ -88,8 +98,9 @@ def test_the_demand_is_that_of_the_largest_trial(source: str) -> None:
 
 def test_what_is_measured_of_a_run_is_that_of_each(source: str) -> None:
     one, eight = (demand_of(source, plan(source, num_seeds=k)) for k in (1, 8))
-    assert eight.of_runs == 8 * one.of_runs
-    assert eight.on_gpu - eight.of_runs > one.on_gpu - one.of_runs  # graphs of both kinds
+    assert eight.of_run == one.of_run
+    assert eight.on_host(on_gpu=False) - one.on_host(on_gpu=False) == 7 * one.of_run
+    assert eight.on_gpu - one.on_gpu == 7 * (one.of_run + one.step + one.probe)  # two graphs
 
 
 def test_state_is_weights_targets_and_moments(source: str) -> None:
@@ -114,4 +125,22 @@ def test_the_bound_lies_above_what_is_measured(source: str, norm: str, width: in
     measured = demand_of(source, planned)
     assert bound.num_runs == measured.num_runs == 2
     assert bound.data == measured.data
-    assert bound.of_runs > 4 * measured.of_runs
+    assert bound.of_run > 4 * measured.of_run
+
+
+def test_a_reading_counts_where_it_takes_more_than_a_step(source: str) -> None:
+    (planned,) = plan(source)
+    few, many, all_critics, never = (
+        demand_of(source, [replace(planned, config=replace(planned.config, seem=seem))])
+        for seem in (
+            SeemConfig(num_rows=256),
+            SeemConfig(num_rows=2048),
+            SeemConfig(num_rows=2048, critics="all"),
+            SeemConfig(period=0),
+        )
+    )
+    assert few.of_run == never.of_run  # a step takes more
+    assert many.probe == 64 * few.probe
+    assert many.of_run == many.state + many.arena + many.probe
+    assert all_critics.probe == 2 * many.probe
+    assert never.probe == 0

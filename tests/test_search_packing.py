@@ -25,7 +25,7 @@ H200 = 140 * GIB
 
 
 def demand(num_runs: int = 5, of_run: int = 20 * MIB, data: int = 0) -> Demand:
-    return Demand(num_runs=num_runs, data=data, state=of_run, step=0, arena=0)
+    return Demand(num_runs=num_runs, data=data, state=of_run, step=0, arena=0, probe=0)
 
 
 def machine(cpus: float, gib: float, gpus: float = 0.0) -> dict[str, float]:
@@ -66,7 +66,7 @@ def test_who_says_how_many_train_at_once_is_obeyed_and_told_what_may_lack() -> N
     assert packing.num_at_once == 20
     assert "memory" not in packing.request
     assert packing.lacking == 20 * (PROCESS_BYTES + 100 * MIB) - 4 * GIB
-    assert "may lack 6.74 GiB of memory" in describe_packing(packing, demand())
+    assert "may lack 7.72 GiB of memory" in describe_packing(packing, demand())
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """What the largest trial of a study takes of memory: found out on one of its runs.
 
 A run is built and takes a few steps, of which the last are recorded as a trial records them. All
-that it makes has an axis of runs, so that K runs take K times as much.
+that it makes has an axis of runs, so that K runs take K times as much. What SEEM's readings take
+follows from the rows of the probe.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 import torch
@@ -22,6 +24,9 @@ from rayoff.trial.program import Memory, Program
 from rayoff.trial.recording import Operation, Recording, storage_of
 from rayoff.trial.replay import EagerStep
 from rayoff.trial.sampling import Sampler
+
+_NUM_KERNELS = 15
+"""Matrices of the size of a kernel that a reading makes of one critic: 13 to 15 were measured."""
 
 _BOUND_FACTOR = 16
 """What a run may take of memory at most, as a multiple of what ``_rank`` says: algorithms that
@@ -47,13 +52,7 @@ def measure_demand(planned: Sequence[PlannedTrial], tables: Mapping[str, pa.Tabl
     }
     runs = [_measure_run(config, *widths.values()) for config in largest.values()]
     state, step, arena = max(runs, key=sum)
-    return Demand(
-        num_runs=max(len(trial.config.seeds) for trial in planned),
-        data=max(_data_bytes(trial.config, tables[trial.dataset]) for trial in planned),
-        state=state,
-        step=step,
-        arena=arena,
-    )
+    return replace(bound_demand(planned, tables), state=state, step=step, arena=arena)
 
 
 def bound_demand(planned: Sequence[PlannedTrial], tables: Mapping[str, pa.Table]) -> Demand:
@@ -69,6 +68,7 @@ def bound_demand(planned: Sequence[PlannedTrial], tables: Mapping[str, pa.Table]
         state=0,
         step=int(_BOUND_FACTOR * 4 * max(_rank(trial.config) for trial in planned)),
         arena=0,
+        probe=max(_probe_bytes(trial.config) for trial in planned),
     )
 
 
@@ -90,6 +90,13 @@ def _data_bytes(config: TrialConfig, table: pa.Table) -> int:
     sizes = {name: column_view(table, name)[:1].size for name in Transitions._fields}
     num_rows = int(config.data.fraction * table.num_rows) + 1
     return 2 * 4 * num_rows * sum(sizes.values())
+
+
+def _probe_bytes(config: TrialConfig) -> int:
+    """Return what a reading of SEEM makes for one run: kernels of all rows with all rows."""
+    num_critics = config.critic.num_critics if config.seem.critics == "all" else 1
+    is_read = config.seem.period > 0 and hasattr(config.agent, "discount")
+    return is_read * _NUM_KERNELS * 4 * config.seem.num_rows**2 * num_critics
 
 
 def _measure_run(

@@ -17,7 +17,7 @@ from rayoff.search.resources import MAX_SHARING, Resources
 
 MIB, GIB = 2**20, 2**30
 
-PROCESS_BYTES = 450 * MIB
+PROCESS_BYTES = 500 * MIB
 """What a trial's process takes before its data and its runs, with torch for CPUs, Ray and a
 simulator; a third of it is libraries that all processes of a node share."""
 
@@ -31,7 +31,7 @@ CONTEXT_BYTES = 600 * MIB
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """Memory that a trial takes at its peak, which is when its steps are recorded [byte]."""
+    """Memory that a trial takes at its peak: as its steps are recorded, or SEEM is read [byte]."""
 
     num_runs: int
     """K, runs that are trained side by side."""
@@ -43,23 +43,26 @@ class Demand:
     """What the operations of one run's step make, all of it kept while it is recorded."""
     arena: int
     """What one run's replayed steps write to."""
+    probe: int
+    """What a reading of one run's SEEM makes."""
 
     @property
-    def of_runs(self) -> int:
-        """What all runs take where they are trained."""
-        return self.num_runs * (self.state + self.step + self.arena)
+    def of_run(self) -> int:
+        """What one run takes in the memory of a process, where the one gives way to the other."""
+        return self.state + self.arena + max(self.step, self.probe)
 
     def on_host(self, *, on_gpu: bool) -> int:
         """Return what the trial takes of a node's memory."""
         if on_gpu:
             return CUDA_PROCESS_BYTES + self.data
-        return PROCESS_BYTES + self.data + self.of_runs
+        return PROCESS_BYTES + self.data + self.num_runs * self.of_run
 
     @property
     def on_gpu(self) -> int:
         """What the trial takes of a GPU's memory."""
         # the two kinds of step, with the actor's and without, are graphs with memory of their own
-        return CONTEXT_BYTES + self.data + self.of_runs + self.num_runs * self.step
+        of_run = self.state + self.arena + 2 * self.step + self.probe
+        return CONTEXT_BYTES + self.data + self.num_runs * of_run
 
 
 class Packing(NamedTuple):
@@ -166,7 +169,7 @@ def describe_packing(packing: Packing, demand: Demand) -> str:
     )
     return (
         f"{packing.num_at_once} at once: {packing.limit}; the largest trial takes {places} "
-        f"[estimated: {runs} of {demand.of_runs / demand.num_runs / MIB:.0f} MiB, data "
+        f"[estimated: {runs} of {demand.of_run / MIB:.0f} MiB, data "
         f"{demand.data / MIB:.0f} MiB]{lacking if packing.lacking else ''}"
     )
 
