@@ -125,7 +125,7 @@ def wilson_coverage() -> list[list[str]]:
     for rate in (0.05, 0.2, 0.5):
         shares = []
         for num_runs in NUM_SEEDS:
-            chances = scipy_stats.binom(num_runs, rate).pmf(range(num_runs + 1))
+            chances = scipy_stats.binom.pmf(range(num_runs + 1), num_runs, rate)
             ends = [wilson_interval(hits, num_runs) for hits in range(num_runs + 1)]
             held = [low <= rate <= high for low, high in ends]
             shares.append(math.fsum(chances[held]))

@@ -229,7 +229,7 @@ def test_equal_results_give_equal_files(tmp_path: Path) -> None:
         paths += save_figure(
             score_figure(run_table(frame), summarize(frame)), tmp_path / f"figures{name}" / "score"
         )
-        assert [path.suffix for path in paths] == [".svg", ".png"] * 2
+        assert [path.suffix for path in paths] == [".svg", ".pdf"] * 2
         contents.append([path.read_bytes() for path in paths])
     assert contents[0] == contents[1]
 

@@ -1,10 +1,12 @@
 """Tests of rayoff.report: every number is found again from results.parquet by other means."""
 
+import ast
 import contextlib
 import io
 import json
 import math
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -30,13 +32,18 @@ from rayoff.report import (
     summarize,
     write_report,
 )
-from rayoff.report.caveats import caveats
-from rayoff.report.headline import recipe
+from rayoff.report.caveats import caveats, progress
+from rayoff.report.contents import runs
+from rayoff.report.exports import write_table
+from rayoff.report.origins import shorten_command
+from rayoff.report.page import SECTIONS
+from rayoff.report.recipe import full_recipe, short_recipe
 from rayoff.report.tables import format_number
 from rayoff.results import collect, read_results, write_results
 from rayoff.stats import Estimate
 
 Rows = list[dict[str, Any]]
+Recipe = Callable[[pd.DataFrame, list[Effect]], str]
 
 
 def results(folder: Path, **options: Any) -> pd.DataFrame:  # noqa: ANN401
@@ -115,11 +122,16 @@ def test_an_effect_is_the_mean_difference_of_matched_runs(tmp_path: Path) -> Non
         for (arm, dataset, fraction), runs in cells.items()
         if arm == "layer"
     }
-    effects = {effect.fraction: effect for effect in find_effects(read_results(folder))}
-    assert list(effects) == [None, 1.0, 0.1, 0.01]
-    for fraction, effect in effects.items():
-        chosen = [d for key, d in differences.items() if fraction in (None, key[1])]
-        assert effect.dataset is None  # scores of one source are pooled
+    effects = {(e.dataset, e.fraction): e for e in find_effects(read_results(folder))}
+    fractions = [(None, 1.0), (None, 0.1), (None, 0.01)]
+    assert list(effects) == [(None, None), *fractions, ("hopper", None), ("ant", None)]
+    for (dataset, fraction), effect in effects.items():
+        chosen = [
+            found
+            for key, found in differences.items()
+            if dataset in (None, key[0]) and fraction in (None, key[1])
+        ]
+        assert effect.is_overall == ((dataset, fraction) == (None, None))
         assert effect.num_pairs == 3 * len(chosen)
         assert effect.estimate is not None
         assert effect.estimate.value == pytest.approx(np.mean(chosen))
@@ -175,11 +187,20 @@ def test_runs_that_still_train_have_no_effect_yet(tmp_path: Path) -> None:
     assert effect.num_pairs == 1
 
 
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished folder with its report."""
+    folder = tmp_path_factory.mktemp("reported") / "critic_norm-3f9c2a1"
+    make_run_folder(folder, fractions=(1.0, 0.1))
+    write_report(folder)
+    return folder
+
+
 def effect(**fields: Any) -> Effect:  # noqa: ANN401
     known: dict[str, Any] = {
         **{"axis": "config.critic.norm", "value": "layer", "baseline": "none", "dataset": None},
         **{"fraction": None, "measure": "score", "share_improved": 0.5, "num_pairs": 6},
-        **{"num_diverged": 0, "num_diverged_baseline": 0, "p_value": 1.0},
+        **{"num_diverged": 0, "num_diverged_baseline": 0, "p_value": 1.0, "is_overall": True},
     }
     return Effect(**(known | fields))
 
@@ -265,27 +286,43 @@ def test_the_recipe_computes_the_headlines_number(tmp_path: Path, options: dict[
     folder = make_run_folder(tmp_path / "a", fractions=(1.0, 0.1), **options)
     effects = find_effects(read_results(write_results(folder)))
     assert effects[0].estimate is not None
-    assert float(run_recipe(folder)) == pytest.approx(effects[0].estimate.value)
+    for make in (full_recipe, short_recipe):
+        assert float(run_recipe(make, folder)) == pytest.approx(effects[0].estimate.value)
 
 
-def test_the_recipe_counts_where_there_is_no_score(tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", [full_recipe, short_recipe])
+def test_the_recipe_counts_where_there_is_no_score(tmp_path: Path, make: Recipe) -> None:
     folder = make_run_folder(tmp_path / "a", simulator=False)
-    assert re.findall(r"(layer|none) +(\d\.0)", run_recipe(folder)) == [
-        ("layer", "0.0"),
-        ("none", "6.0"),
+    assert re.findall(r"(layer|none) +(\d)", run_recipe(make, folder)) == [
+        ("layer", "0"),
+        ("none", "6"),
     ]
 
 
-def test_the_recipe_of_one_arm_counts_its_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", [full_recipe, short_recipe])
+def test_the_recipe_of_one_arm_counts_its_runs(tmp_path: Path, make: Recipe) -> None:
     folder = make_run_folder(tmp_path / "a", norms=("none",))
-    assert re.search(r"none +diverged +6", run_recipe(folder))
+    assert re.search(r"none( +diverged)? +6", run_recipe(make, folder))
 
 
-def run_recipe(folder: Path) -> str:
+def test_the_recipe_of_the_readme_is_three_statements(reported: Path) -> None:
+    code = (reported / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    assert len(ast.parse(code).body) == 3
+    assert max(map(len, code.splitlines())) <= 120
+    printed = io.StringIO()
+    with contextlib.chdir(reported), contextlib.redirect_stdout(printed):
+        exec(code, {})
+    (told, *_) = find_effects(read_results(reported))
+    assert told.estimate is not None
+    assert float(printed.getvalue()) == pytest.approx(told.estimate.value)
+
+
+def run_recipe(make: Recipe, folder: Path) -> str:
     frame = read_results(write_results(folder))
+    write_table(folder / "tables", runs(frame))
     printed = io.StringIO()
     with contextlib.chdir(folder), contextlib.redirect_stdout(printed):
-        exec(recipe(frame, find_effects(frame)), {})
+        exec(make(frame, find_effects(frame)), {})
     return printed.getvalue()
 
 
@@ -357,61 +394,78 @@ class Page(HTMLParser):
         self.text += data
 
 
-def test_the_page_stands_alone(tmp_path: Path) -> None:
-    folder = make_run_folder(tmp_path / "critic_norm-3f9c2a1")
-    path = write_report(folder)
-    text = path.read_text()
+def test_the_page_stands_alone(reported: Path) -> None:
+    text = (reported / "report.html").read_text()
     page = Page(text)
     assert page.open == []
     assert len(page.ids) == len(set(page.ids))
-    assert {link[1:] for link in page.links} <= set(page.ids)
-    assert all(link.startswith("#") for link in page.links)
+    inner = {link[1:] for link in page.links if link.startswith("#")}
+    assert inner <= set(page.ids)
+    files = {link for link in page.links if not link.startswith(("#", "data:"))}
+    assert all((reported / name).is_file() for name in files)
+    assert {"tables/summary.tex", "figures/score.pdf", "study.json"} <= files
     assert "url(http" not in text
     assert "<script" not in text
-    assert text.count("<svg") == 2
+    assert text.count("<svg") == 7
     assert len(text) < 2_000_000
     assert "+ new <b>" in page.text  # the diff is text, not markup
-    for needed in ("Answer", "What was run", "2 diverged", "Stability", "Read before use"):
-        assert needed in page.text
-    for row in render_table(summarize(read_results(folder))).splitlines()[3:9]:
+    frame = read_results(reported)
+    for row in render_table(summarize(frame)).splitlines()[3:7]:
         assert all(cell in page.text for cell in re.split(r" {2,}", row.strip()))
-    frame = read_results(folder)
-    assert recipe(frame, find_effects(frame)) in (folder / "README.md").read_text()
+    assert full_recipe(frame, find_effects(frame)) in (reported / "README.md").read_text()
 
 
-def test_tables_are_exported_as_csv(tmp_path: Path) -> None:
-    folder = make_run_folder(tmp_path / "a", fractions=(0.1,))
-    write_report(folder)
-    frame = read_results(folder)
+def test_the_page_has_its_sections_in_order_and_words_for_every_figure(reported: Path) -> None:
+    text = (reported / "report.html").read_text()
+    assert re.findall(r'<h2 id="([a-z]+)">', text) == list(SECTIONS)
+    assert re.findall(r"<h[123](?! id=)", text) == []
+    for name in re.findall(r'<figure id="figure-([a-z-]+)"', text):
+        (above,) = re.findall(rf'<p id="{name}-about">(.+?)</p>', text)
+        (below,) = re.findall(
+            rf'id="figure-{name}".+?<figcaption>(.+?)</figcaption>', text, re.DOTALL
+        )
+        assert len(above) > 40
+        assert len(below) > 40
+        assert f'aria-labelledby="{name}-about"' in text
+
+
+def test_tables_are_exported_exactly_and_as_shown(reported: Path) -> None:
+    frame = read_results(reported)
     tables = {"summary": summarize(frame), "effects": effects_table(find_effects(frame))}
     for name, table in tables.items():
-        read = pd.read_csv(folder / "tables" / f"{name}.csv", keep_default_na=False)
+        path = reported / "tables" / name
+        read = pd.read_csv(path.with_suffix(".csv"), keep_default_na=False)
         assert list(read.columns) == list(table.columns)
-        assert read["fraction"].tolist() == table["fraction"].tolist()
+        assert read["fraction"].astype(str).tolist() == table["fraction"].astype(str).tolist()
+        exact = pq.read_table(path.with_suffix(".parquet")).to_pylist()
+        for row, expected in zip(exact, table.to_dict(orient="records"), strict=True):
+            for column, value in expected.items():
+                assert row[column] == value or (row[column] is None and pd.isna(value))
+        markdown, latex = (path.with_suffix(end).read_text() for end in (".md", ".tex"))
+        assert len(markdown.splitlines()) == 2 + len(table)
+        assert latex.count(r" \\") == 1 + len(table)
 
 
-def test_equal_results_give_equal_bytes_of_every_file(tmp_path: Path) -> None:
-    contents = []
-    for parent in ("a", "b"):
-        folder = make_run_folder(tmp_path / parent / "study", fractions=(0.1,))
-        write_report(folder)
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        contents.append({path.relative_to(folder): path.read_bytes() for path in files})
-    assert contents[0] == contents[1]
-    written = {path.as_posix() for path in contents[0]}
-    assert written >= {
+def test_equal_results_give_equal_bytes_of_every_file(reported: Path, tmp_path: Path) -> None:
+    again = make_run_folder(tmp_path / reported.name, fractions=(1.0, 0.1))
+    write_report(again)
+    first, second = (
+        {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+        for folder in (reported, again)
+    )
+    assert first == second
+    assert {path.as_posix() for path in first} >= {
         *("README.md", "report.html", "results.parquet", "tables/summary.csv"),
         *("tables/summary.md", "tables/coverage.csv", "tables/effects.csv"),
-        "tables/stops.csv",
-        *("figures/score.png", "figures/score.svg", "figures/stability.png"),
+        *("tables/stops.csv", "tables/runs.parquet"),
+        *("figures/score.pdf", "figures/score.svg", "figures/stability.pdf"),
     }
 
 
-def test_the_readme_says_of_which_step_the_weights_are(tmp_path: Path) -> None:
-    folder = make_run_folder(tmp_path / "a", fractions=(0.1,))
-    write_report(folder)
-    readme = " ".join((folder / "README.md").read_text().split())
+def test_the_readme_says_of_which_step_the_weights_are(reported: Path) -> None:
+    readme = " ".join((reported / "README.md").read_text().split())
     assert "the weights of a run that was stopped are of after its stop step" in readme
+    assert "```sh\nrayoff run critic_norm\n```" in (reported / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -423,29 +477,15 @@ def test_the_readme_says_of_which_step_the_weights_are(tmp_path: Path) -> None:
         ("rayoff", "run"),
     ],
 )
-def test_the_readme_names_the_command_without_the_machine(
-    tmp_path: Path, command: str, expected: str
-) -> None:
-    folder = with_command(tmp_path, command)
-    assert f"```sh\nrayoff {expected}\n```" in (folder / "README.md").read_text()
+def test_a_command_of_ours_is_told_without_the_machine(command: str, expected: str) -> None:
+    assert shorten_command(command) == f"rayoff {expected}"
 
 
 @pytest.mark.parametrize(
     "command", ["python sweep.py run a", "python mine/tune.py 3", "python drive.py tune.py"]
 )
-def test_the_readme_gives_the_command_of_another_program_as_it_was(
-    tmp_path: Path, command: str
-) -> None:
-    folder = with_command(tmp_path, command)
-    assert f"```sh\n{command}\n```" in (folder / "README.md").read_text()
-
-
-def with_command(tmp_path: Path, command: str) -> Path:
-    """Return a reported folder of a study that a command started."""
-    folder = make_run_folder(tmp_path / "a", fractions=(0.1,))
-    (folder / "provenance.json").write_text(json.dumps({"command": command}))
-    write_report(folder)
-    return folder
+def test_a_command_of_another_program_is_told_as_it_was(command: str) -> None:
+    assert shorten_command(command) == command
 
 
 def test_a_half_finished_folder_gets_a_banner(tmp_path: Path) -> None:
@@ -465,7 +505,7 @@ def test_a_half_finished_folder_gets_a_banner(tmp_path: Path) -> None:
     layer.rmdir()
     trial = next(trial for trial in study["trials"] if trial["arm"] == "layer")
     write_trial(folder, trial, np.random.default_rng(0))
-    assert "have ended" not in write_report(folder).read_text()
+    assert progress(collect(folder).to_pandas()) is None
 
 
 def test_a_folder_in_which_nothing_ran_yet_can_be_reported(tmp_path: Path) -> None:
@@ -477,15 +517,18 @@ def test_a_folder_in_which_nothing_ran_yet_can_be_reported(tmp_path: Path) -> No
     assert "No two runs that ended can be compared." in text
 
 
-def test_results_without_trials_are_enough(tmp_path: Path) -> None:
-    folder = make_run_folder(tmp_path / "whole" / "study", fractions=(0.1,))
-    write_report(folder)
-    alone = tmp_path / "alone" / "study"
-    alone.mkdir(parents=True)
-    (alone / "results.parquet").write_bytes((folder / "results.parquet").read_bytes())
+def test_results_without_trials_are_enough(reported: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "study"
+    alone.mkdir()
+    (alone / "results.parquet").write_bytes((reported / "results.parquet").read_bytes())
     write_report(alone)
-    for name in ("tables/summary.csv", "tables/effects.csv", "figures/stability.svg"):
-        assert (alone / name).read_bytes() == (folder / name).read_bytes()
+    for part in ("tables", "figures"):
+        written = sorted((alone / part).iterdir())
+        assert [path.name for path in written] == sorted(
+            path.name for path in (reported / part).iterdir()
+        )
+        for path in written:
+            assert path.read_bytes() == (reported / part / path.name).read_bytes(), path.name
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
@@ -538,7 +581,7 @@ def test_unequal_and_failed_runs_are_told(tmp_path: Path) -> None:
 def test_effects_are_exported_with_their_verdicts(tmp_path: Path) -> None:
     frame = results(tmp_path / "a")
     table = effects_table(find_effects(frame))
-    assert table["fraction"].tolist() == ["all", 1.0, 0.1, 0.01]
+    assert table["fraction"].tolist() == ["all", "1", "0.1", "0.01"]
     assert table["verdict"].tolist() == ["helps"] + ["too few runs"] * 3
 
 

@@ -36,7 +36,7 @@ def test_what_was_not_measured_is_not_told() -> None:
 
 def test_the_page_tells_the_time_where_it_is_known(tmp_path: Path) -> None:
     folder = make_run_folder(tmp_path / "run", fractions=(1.0,))
-    assert "What it took" not in write_report(folder).read_text(encoding="utf-8")
+    assert "Trials took" not in write_report(folder).read_text(encoding="utf-8")
     for path in folder.glob("trials/*/metrics.parquet"):
         rows = pq.read_table(path)
         for name, seconds in (("train", 54.0), ("evaluation", 6.0)):

@@ -5,14 +5,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
 
 BASELINE_COLOR = "#767676"
 """The grey of the arm that the others are compared with."""
 ARM_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's palette, told apart with any colour vision; without its yellow, too pale for
 lines, and its black. From the seventh arm on the colours return with another line style."""
+
+GOOD_COLOR, BAD_COLOR = "#1a7f5a", "#c2540a"
+"""Of what helps and what hurts, where colour does not stand for an arm."""
 
 REFERENCE_COLOR = "#444444"
 """Of bounds, thresholds and legends' signs."""
@@ -34,6 +39,7 @@ FIGURE_STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "rayoff",
+    "pdf.fonttype": 42,
 }
 """Matplotlib settings of the figures; text stays text in the SVG, for readers and search."""
 
@@ -53,18 +59,33 @@ def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
     for index, arm in enumerate(others):
         color = index % len(ARM_COLORS)
         line = _LINE_STYLES[index // len(ARM_COLORS) % len(_LINE_STYLES)]
-        styles[arm] = ArmStyle(ARM_COLORS[color], line, _MARKERS[color])
+        marker = _MARKERS[(index + index // len(ARM_COLORS)) % len(_MARKERS)]
+        styles[arm] = ArmStyle(ARM_COLORS[color], line, marker)
     return styles
 
 
 def save_figure(figure: Figure, path: Path) -> list[Path]:
-    """Write ``path`` with the suffixes .svg and .png, making its folder; return both paths."""
+    """Write ``path`` with the suffixes .svg and .pdf, making its folder; return both paths."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    paths = [path.with_suffix(".svg"), path.with_suffix(".png")]
+    paths = [path.with_suffix(".svg"), path.with_suffix(".pdf")]
     with matplotlib.rc_context(FIGURE_STYLE):
+        figure.draw_without_rendering()  # lays out once what would be laid out for each file
+        figure.set_layout_engine("none")
         figure.savefig(paths[0], metadata={"Date": None, "Creator": None})
-        figure.savefig(paths[1], dpi=200, metadata={"Software": None})
+        dates: dict[str, Any] = {"CreationDate": None, "Creator": None, "Producer": None}
+        figure.savefig(paths[1], metadata=dates)
     return paths
+
+
+def verdict_color(verdict: str) -> str:
+    """Return the colour of ``helps``, ``hurts``, and of what shows no difference."""
+    return {"helps": GOOD_COLOR, "hurts": BAD_COLOR}.get(verdict, REFERENCE_COLOR)
+
+
+def step_axis(axes: Axes) -> None:
+    """Name the horizontal axis of gradient steps, with ticks as 500, 2k, 1.5M."""
+    axes.set_xlabel("gradient step")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: _short_count(step)))
 
 
 Look = dict[str, Any]
@@ -76,8 +97,16 @@ def add_legends(figure: Figure, arms: dict[str, Look], signs: dict[str, Look]) -
     above, below = _entries(arms), _entries(signs)
     columns = _num_columns(figure, arms, 9)
     figure.legend(handles=above, loc="outside upper left", ncols=columns, fontsize=9)
-    columns = _num_columns(figure, signs, 8)
-    figure.legend(handles=below, loc="outside lower left", ncols=columns, fontsize=8)
+    if signs:
+        columns = _num_columns(figure, signs, 8)
+        figure.legend(handles=below, loc="outside lower left", ncols=columns, fontsize=8)
+
+
+def _short_count(count: float) -> str:
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if abs(count) >= size:
+            return f"{count / size:g}{unit}"
+    return f"{count:g}"
 
 
 def _num_columns(figure: Figure, labels: Collection[str], size: float) -> int:

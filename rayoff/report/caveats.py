@@ -5,10 +5,14 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
-from rayoff.report.effects import Effect
+from rayoff.report.effects import Effect, num_tested
 from rayoff.report.tables import Row
 from rayoff.results import STATUSES, count_runs, run_table
 from rayoff.stats import MIN_BOOTSTRAP_RUNS
+
+ENOUGH_RUNS = 10
+"""Runs of a cell from which an interval named 95% covers about as much, by simulation
+(benchmarks/interval_coverage.py)."""
 
 
 def progress(frame: pd.DataFrame) -> str | None:
@@ -52,7 +56,13 @@ def _of_runs(frame: pd.DataFrame, rows: list[Row]) -> Iterator[str]:
     if sizes and min(sizes) < MIN_BOOTSTRAP_RUNS:
         yield (
             f"Some cells have only {min(sizes)} run(s). Below {MIN_BOOTSTRAP_RUNS} the interval "
-            "is that of the mean, by Student's t with pooled variance."
+            "is that of the mean, by Student's t with pooled variance: named 95%, it covers 84% "
+            "to 97% with 3 runs of one dataset, the less where some diverged."
+        )
+    elif sizes and min(sizes) < ENOUGH_RUNS:
+        yield (
+            f"Some cells have only {min(sizes)} runs: with 5, an interval named 95% covers about "
+            "89%, with 10 about 94%."
         )
     if len(sizes) > 1:
         yield f"Cells have from {min(sizes)} to {max(sizes)} runs."
@@ -102,8 +112,13 @@ def _of_design(frame: pd.DataFrame, effects: list[Effect]) -> Iterator[str]:
             "All runs at a fraction share one subset of the data: intervals cover the seeds of "
             "training, not the choice of the subset."
         )
-    if len(effects) > 1:
-        yield f"{len(effects)} comparisons are shown, without correction for their number."
+    if (tested := num_tested(effects)) > 1:
+        survived = sum(effect.survives for effect in effects)
+        yield (
+            f"{tested} comparisons were tested; {survived} survive Holm's correction at 5%. "
+            "Verdicts are each effect's own, without it: of 20 choices without any effect, one or "
+            "two would get one."
+        )
 
 
 def _names(datasets: Iterable[str]) -> str:

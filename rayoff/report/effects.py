@@ -1,23 +1,39 @@
 """What each choice does: matched runs that differ in it alone, with a verdict by rule."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from rayoff.report.matching import (
+    OTHER_ARM,
+    Key,
+    Pairs,
+    Run,
+    axes_of,
+    axis_name,
+    comparisons,
+    datasets_of,
+    ended_runs,
+    match,
+    matching_columns,
+    measure_of,
+    pools,
+)
 from rayoff.report.summary import BOOTSTRAP_SEED
-from rayoff.results import arm_order, run_table
-from rayoff.stats import Estimate, aggregate, paired_differences, share_improved, sign_test
-
-Run = dict[Hashable, Any]
-"""A row of the run table."""
-Key = tuple[str, ...]
-"""What the two runs of a pair share."""
-Pairs = dict[Key, tuple[Run, Run]]
-"""A run with the value and its partner with the baseline's, by what they share."""
+from rayoff.results import arm_order
+from rayoff.stats import (
+    Estimate,
+    aggregate,
+    holm,
+    paired_differences,
+    share_improved,
+    sign_test,
+    signed_rank_test,
+)
 
 MIN_PAIRS = 5
 """Matched pairs below which a difference of scores gets no verdict."""
@@ -41,6 +57,8 @@ class Effect:
     """What is tried."""
     baseline: Any
     """What the baseline arm has."""
+    is_overall: bool
+    """Whether it is over all runs that may be pooled: one of the answer's sentences."""
     dataset: str | None
     """The one dataset that it is about; None: all, pooled."""
     fraction: float | None
@@ -58,12 +76,20 @@ class Effect:
     num_diverged_baseline: int
     """Runs with the baseline's value, among the pairs, that diverged."""
     p_value: float
-    """Of the sign test on pairs of which exactly one diverged."""
+    """Of the signed-rank test on the differences; without any, of the sign test on pairs of
+    which exactly one diverged."""
+    p_holm: float = 1.0
+    """The same, corrected by Holm for all effects with a verdict; 1 where runs are too few."""
 
     @property
     def name(self) -> str:
         """The choice as a study names it: ``critic.norm``."""
-        return self.axis.removeprefix("config.")
+        return axis_name(self.axis)
+
+    @property
+    def survives(self) -> bool:
+        """Whether it holds at 5% beside all other effects, by Holm's correction."""
+        return self.p_holm <= 0.05
 
     @property
     def verdict(self) -> str:
@@ -86,7 +112,7 @@ class Effect:
 
 
 def find_effects(frame: pd.DataFrame) -> list[Effect]:
-    """Return the effects of all choices, each over all data and then for each fraction.
+    """Return the effects of all choices: over all data, then by fraction, then by dataset.
 
     Args:
         frame: results, as ``rayoff.results.read_results`` returns them.
@@ -96,33 +122,25 @@ def find_effects(frame: pd.DataFrame) -> list[Effect]:
         raw returns never are. An arm that differs from every other in more than one choice is
         compared with the baseline as a whole.
     """
-    runs = run_table(frame)
-    ended = runs.loc[runs["status"].isin(["done", "diverged"])].to_dict(orient="records")
+    runs = ended_runs(frame)
     effects: list[Effect] = []
     compared = set()
-    for axis, value, reference in _comparisons(frame):
-        pairs = _match(ended, axis, value, reference, matching_columns(frame, axis))
+    axes = axes_of(frame)
+    for axis, value, reference in comparisons(frame):
+        pairs = match(runs, axis, value, reference, matching_columns(axes, axis))
         compared |= {run["arm"] for pair in pairs.values() for run in pair}
         effects += _effects_of(pairs, axis, value, reference)
     baseline, *others = arm_order(frame)
     for arm in others:
         if arm not in compared:
-            pairs = _match(ended, "arm", arm, baseline, matching_columns(frame, "arm"))
-            effects += _effects_of(pairs, "arm", arm, baseline)
-    return effects
+            pairs = match(runs, OTHER_ARM, arm, baseline, matching_columns(axes, OTHER_ARM))
+            effects += _effects_of(pairs, OTHER_ARM, arm, baseline)
+    return _corrected(effects)
 
 
-def matching_columns(frame: pd.DataFrame, axis: str) -> list[str]:
-    """Return the columns in which the two runs of a pair are equal.
-
-    Args:
-        frame: results.
-        axis: the column in which they differ.
-    """
-    others = [] if axis == "arm" else [name for name in _axes(frame) if name != axis]
-    if axis == "algorithm":  # its own hyperparameters come with it
-        others = [name for name in others if not name.startswith("config.agent.")]
-    return [*others, "dataset", "fraction", "seed"]
+def num_tested(effects: list[Effect]) -> int:
+    """Return how many effects have runs enough for a verdict: Holm corrects for these."""
+    return sum(effect.verdict != TOO_FEW for effect in effects)
 
 
 def effects_table(effects: list[Effect]) -> pd.DataFrame:
@@ -131,10 +149,11 @@ def effects_table(effects: list[Effect]) -> pd.DataFrame:
         [
             {
                 "axis": effect.name,
-                "value": effect.value,
-                "baseline": effect.baseline,
+                "value": str(effect.value),
+                "baseline": str(effect.baseline),
+                "overall": effect.is_overall,
                 "dataset": effect.dataset or "all",
-                "fraction": "all" if effect.fraction is None else effect.fraction,
+                "fraction": "all" if effect.fraction is None else f"{effect.fraction:g}",
                 "measure": effect.measure,
                 "difference": effect.estimate.value if effect.estimate else None,
                 "low": effect.estimate.low if effect.estimate else None,
@@ -144,7 +163,8 @@ def effects_table(effects: list[Effect]) -> pd.DataFrame:
                 "num_pairs": effect.num_pairs,
                 "num_diverged": effect.num_diverged,
                 "num_diverged_baseline": effect.num_diverged_baseline,
-                "p_value_divergence": effect.p_value,
+                "p_value": effect.p_value,
+                "p_holm": effect.p_holm,
                 "verdict": effect.verdict,
             }
             for effect in effects
@@ -152,69 +172,49 @@ def effects_table(effects: list[Effect]) -> pd.DataFrame:
     )
 
 
-def _axes(frame: pd.DataFrame) -> list[str]:
-    """Return the columns of choices in which arms differ."""
-    arms = frame.drop_duplicates("arm")
-    names = ["algorithm", *(name for name in frame if str(name).startswith("config."))]
-    return [str(name) for name in names if len(arms.drop_duplicates(name)) > 1]
-
-
-def _comparisons(frame: pd.DataFrame) -> Iterator[tuple[str, Any, Any]]:
-    """Yield axis, value and the baseline arm's value, where both arms have the choice at all."""
-    arms = frame.drop_duplicates("arm").to_dict(orient="records")
-    baseline = next(arm for arm in arms if arm["arm"] == arm_order(frame)[0])
-    for axis in _axes(frame):
-        for value in dict.fromkeys(arm[axis] for arm in arms):
-            if not pd.isna(value) and not pd.isna(baseline[axis]) and value != baseline[axis]:
-                yield axis, value, baseline[axis]
-
-
-def _match(
-    runs: Iterable[Run], axis: str, value: object, reference: object, columns: list[str]
-) -> Pairs:
-    """Return the pairs of runs that differ in ``axis`` and are equal in ``columns``."""
-    sides: dict[object, dict[Key, Run]] = {value: {}, reference: {}}
-    for run in runs:
-        if run[axis] in sides:
-            sides[run[axis]][tuple(str(run[name]) for name in columns)] = run
-    partners = sides[reference]
-    return {key: (run, partners[key]) for key, run in sides[value].items() if key in partners}
+def _corrected(effects: list[Effect]) -> list[Effect]:
+    tested = [effect.verdict != TOO_FEW for effect in effects]
+    pairs = zip(effects, tested, strict=True)
+    p_values = iter(holm([effect.p_value for effect, is_tested in pairs if is_tested]))
+    return [
+        replace(effect, p_holm=float(next(p_values)) if is_tested else 1.0)
+        for effect, is_tested in zip(effects, tested, strict=True)
+    ]
 
 
 def _effects_of(pairs: Pairs, axis: str, value: object, reference: object) -> list[Effect]:
-    """Return the effect over all pairs of a pool, and for each of several fractions."""
+    """Return the effect over all pairs of a pool, and for each of several parts."""
+    runs = [run for run, _ in pairs.values()]
     effects = []
-    for dataset in _pools(pairs):
+    for dataset in pools(runs):
         pool = {k: p for k, p in pairs.items() if dataset in (None, p[0]["dataset"])}
-        fractions = sorted({run["fraction"] for run, _ in pool.values()}, reverse=True)
-        for fraction in [None, *fractions] if len(fractions) > 1 else [None]:
-            part = {k: p for k, p in pool.items() if fraction in (None, p[0]["fraction"])}
-            effects.append(_effect(part, axis, value, reference, dataset, fraction))
+        for part_dataset, fraction in _parts(pool, dataset):
+            part = {
+                key: pair
+                for key, pair in pool.items()
+                if part_dataset in (None, pair[0]["dataset"])
+                and fraction in (None, pair[0]["fraction"])
+            }
+            effect = _effect(part, axis, value, reference)
+            is_overall = (part_dataset, fraction) == (dataset, None)
+            about = {"dataset": part_dataset, "fraction": fraction, "is_overall": is_overall}
+            effects.append(replace(effect, **about))
     return effects
 
 
-def _pools(pairs: Pairs) -> list[str | None]:
-    """Return the datasets to be kept apart; [None] where all may be pooled, [] without pairs."""
-    runs = [run for run, _ in pairs.values()]
-    sources = {run["score_source"] for run in runs if _measure(run) == "score"}
-    measures = {_measure(run) for run in runs}
-    datasets = list(dict.fromkeys(run["dataset"] for run in runs))
-    poolable = len(measures) == 1 and "return" not in measures and len(sources) <= 1
-    return [None] if len(datasets) > 1 and poolable else datasets
+def _parts(pool: Pairs, dataset: str | None) -> Iterator[tuple[str | None, float | None]]:
+    """Yield dataset and fraction of a pool as a whole, of each fraction, of each dataset."""
+    yield dataset, None
+    runs = [run for run, _ in pool.values()]
+    fractions = sorted({run["fraction"] for run in runs}, reverse=True)
+    if len(fractions) > 1:
+        yield from ((dataset, fraction) for fraction in fractions)
+    if dataset is None:
+        yield from ((name, None) for name in datasets_of(runs))
 
 
-def _measure(run: Run) -> str | None:
-    return run["measure"] if isinstance(run["measure"], str) else None
-
-
-def _effect(
-    pairs: Pairs,
-    axis: str,
-    value: object,
-    reference: object,
-    dataset: str | None,
-    fraction: float | None,
-) -> Effect:
+def _effect(pairs: Pairs, axis: str, value: object, reference: object) -> Effect:
+    """Return the effect over pairs, as one over all data."""
     known = {k: p for k, p in pairs.items() if not any(pd.isna(run["value"]) for run in p)}
     differences = paired_differences(
         {key: run["value"] for key, (run, _) in known.items()},
@@ -223,18 +223,27 @@ def _effect(
     cells: dict[Key, list[float]] = defaultdict(list)
     for key, difference in differences.items():
         cells[key[:-1]].append(difference)  # all but the seed
-    lost = [tuple(run["status"] == "diverged" for run in pair) for pair in pairs.values()]
+    lost = [_diverged(pair) for pair in pairs.values()]
+    found = list(differences.values())
     return Effect(
         axis=axis,
         value=value,
         baseline=reference,
-        dataset=dataset,
-        fraction=fraction,
-        measure=_measure(known[next(iter(known))][0]) if known else None,
-        estimate=aggregate(list(cells.values()), seed=BOOTSTRAP_SEED) if differences else None,
-        share_improved=share_improved(list(differences.values())) if differences else None,
+        is_overall=True,
+        dataset=None,
+        fraction=None,
+        measure=measure_of(known[next(iter(known))][0]) if known else None,
+        estimate=aggregate(list(cells.values()), seed=BOOTSTRAP_SEED) if found else None,
+        share_improved=share_improved(found) if found else None,
         num_pairs=len(pairs),
         num_diverged=sum(own for own, _ in lost),
         num_diverged_baseline=sum(partner for _, partner in lost),
-        p_value=sign_test(lost.count((False, True)), lost.count((True, False))),
+        p_value=signed_rank_test(found)
+        if found
+        else sign_test(lost.count((False, True)), lost.count((True, False))),
     )
+
+
+def _diverged(pair: tuple[Run, Run]) -> tuple[bool, bool]:
+    run, partner = pair
+    return run["status"] == "diverged", partner["status"] == "diverged"

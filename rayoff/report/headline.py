@@ -1,12 +1,13 @@
-"""The answer in sentences, made from numbers by rule, and how to compute it again."""
+"""The answer in sentences, made from numbers by rule."""
 
 from collections import Counter
 from typing import NamedTuple
 
 import pandas as pd
 
-from rayoff.report.effects import TOO_FEW, Effect, matching_columns
-from rayoff.report.tables import format_fraction, format_interval
+from rayoff.report.effects import TOO_FEW, Effect
+from rayoff.report.searches import Search, describe_point
+from rayoff.report.tables import format_fraction, format_interval, format_number
 from rayoff.results import count_runs
 
 
@@ -32,64 +33,47 @@ def headlines(frame: pd.DataFrame, effects: list[Effect]) -> list[Headline]:
         frame: results, as ``rayoff.results.read_results`` returns them.
         effects: of those results, as ``find_effects`` returns them.
     """
-    overall = [effect for effect in effects if effect.fraction is None]
+    overall = [effect for effect in effects if effect.is_overall]
     return [_describe(effect, effects) for effect in overall] or _describe_arms(frame)
 
 
-def recipe(frame: pd.DataFrame, effects: list[Effect]) -> str:
-    """Return Python code that computes the first headline's number from ``results.parquet``.
-
-    It does not import rayoff, so that the number can be checked without trusting it.
+def search_headlines(search: Search, effects: list[Effect]) -> list[Headline]:
+    """Return what a search found: its winner, on fresh seeds where it has been confirmed.
 
     Args:
-        frame: results.
-        effects: of those results.
+        search: as far as it has gone.
+        effects: of the winner and the baseline on fresh seeds; none before they have ended.
     """
-    if not effects:
-        return _READ + _COUNTS
-    effect = effects[0]
-    keys = [effect.axis, *matching_columns(frame, effect.axis)]
-    if effect.measure is None:
-        return _READ + _DIVERGENCE.format(keys=keys, effect=effect)
-    center = "trim_mean(difference.dropna(), 0.25)"
-    is_iqm = effect.estimate is not None and effect.estimate.method.startswith("iqm")
-    is_part = effect.dataset is not None and len(set(frame["dataset"])) > 1
-    chosen = f'rows = rows[rows["dataset"] == {effect.dataset!r}]\n' if is_part else ""
-    code = _READ + chosen + _SCORE.format(keys=keys, effect=effect)
-    code += f"print({center if is_iqm else 'difference.mean()'})\n"
-    return ("from scipy.stats import trim_mean\n" if is_iqm else "") + code
-
-
-_READ = """\
-import pandas as pd
-rows = pd.read_parquet("results.parquet")
-# A row is as it was at its step: the last one of a run says what became of it.
-rows["status"] = rows.groupby(["trial", "seed"])["status"].transform("last")
-rows = rows[rows["status"].isin(["done", "diverged"])]
-"""
-_COUNTS = """\
-print(rows.drop_duplicates(["trial", "seed"])[["arm", "status"]].value_counts())
-"""
-_SCORE = """\
-keys = {keys}
-runs = rows.groupby(keys, dropna=False).agg(
-    value=("{effect.measure}",
-           lambda x: (v := x.dropna()).tail(min(10, (len(v) + 1) // 2)).mean()),
-    floor=("floor_{effect.measure}", "first"), status=("status", "first"))
-value = runs["value"].where(runs["status"] != "diverged", runs["floor"])
-difference = value.loc[{effect.value!r}] - value.loc[{effect.baseline!r}]
-"""
-_DIVERGENCE = """\
-keys = {keys}
-runs = rows.drop_duplicates(keys).set_index(keys)
-diverged = (runs["status"] == "diverged").astype(float).unstack("{effect.axis}")
-print(diverged[[{effect.value!r}, {effect.baseline!r}]].dropna().sum())
-"""
+    if not len(search.front):
+        return [Headline(f"{search.num_ended} points", "", "None of them is feasible so far.")]
+    front = search.front.to_dict(orient="records")
+    best = max(front, key=lambda point: point["score"])
+    subject = f"Best of {search.num_ended} points, number {best['point']}: {describe_point(best)}"
+    searched = f"score {format_number(best['score'])} in the search"
+    fresh = search.confirmed.set_index("point")["fresh_score"].to_dict()
+    overall = [effect for effect in effects if effect.is_overall]
+    if best["point"] not in fresh:
+        why = "optimistic, since it was chosen for that; not confirmed on fresh seeds yet"
+        found = [Headline(subject, "", f"{searched}: {why}.")]
+    elif not overall or overall[0].estimate is None:
+        found = [Headline(subject, "", f"{searched}, {fresh[best['point']]:.1f} on fresh seeds.")]
+    else:
+        numbers = (
+            f"{_difference(overall[0])} {overall[0].measure} over the baseline on fresh seeds, "
+            f"better in {overall[0].share_improved:.0%} of {overall[0].num_pairs} matched pairs; "
+            f"{searched}, {fresh[best['point']]:.1f} on fresh seeds."
+        )
+        found = [Headline(subject, overall[0].verdict, numbers)]
+    if len(search.objectives) > 1:
+        numbers = ", ".join(str(point["point"]) for point in front)
+        names = " and ".join(name.replace("_", " ") for name in search.objectives)
+        found.append(Headline(f"No point beats these in {names}", "", f"Points {numbers}."))
+    return found
 
 
 def _describe(effect: Effect, effects: list[Effect]) -> Headline:
     subject = f"{effect.name} = {effect.value} instead of {effect.baseline}"
-    if effect.dataset is not None and len({e.dataset for e in effects}) > 1:
+    if effect.dataset is not None and len({e.dataset for e in effects if e.is_overall}) > 1:
         subject += f", {effect.dataset}"
     parts = []
     if effect.estimate is not None and effect.share_improved is not None:

@@ -41,14 +41,18 @@ def format_interval(value: float, low: float, high: float, sign: str = "") -> st
     """
     if math.isnan(value):
         return "-"
-    if math.isnan(low):
-        return f"{value:{sign}.1f}"
-    return f"{value:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"
+    texts = [f"{round(number, 1) + 0.0:{sign}.1f}" for number in (value, low, high)]  # no -0.0
+    return texts[0] if math.isnan(low) else f"{texts[0]} [{texts[1]}, {texts[2]}]"
 
 
 def format_fraction(fraction: float) -> str:
     """Return a share of the data in percent, ``0.1%`` to ``100%``."""
     return f"{100 * fraction:g}%"
+
+
+def format_share(share: float | None) -> str:
+    """Return a share as ``91%``; ``-`` for none."""
+    return "-" if share is None or math.isnan(share) else f"{share:.0%}"
 
 
 def format_estimate(row: Row) -> str:

@@ -17,31 +17,35 @@ from rayoff.stats.strata import check_strata
 
 Points = Sequence[Mapping[str, Any]]
 """The parameters of each point, by name; a conditional one is absent where it has no effect."""
+Dimensions = Mapping[str, Mapping[str, Any]]
+"""What each parameter could be: ``choices``, or ``low``, ``high``, ``log`` and ``step``."""
 
-_MAX_CATEGORIES = 8
-"""Different numbers up to which a parameter counts as a choice, where they repeat."""
 
-
-def ped_anova_importance(points: Points, scores: ArrayLike) -> dict[str, float]:
+def ped_anova_importance(
+    points: Points, scores: ArrayLike, dimensions: Dimensions
+) -> dict[str, float]:
     """Return how far the best tenth of the points differs from all in each parameter.
 
     Args:
-        points: parameters of each of M points; numbers, texts or booleans.
+        points: parameters of each of M points.
         scores: of the points, (M,); larger is better.
+        dimensions: of every parameter.
 
     Returns:
         Shares that sum to 1, largest first; parameters that never vary are left out. Empty
-        where no parameter varies or fewer than 2 points are given.
+        where no parameter varies.
 
     Raises:
         ValueError: the numbers of points and scores differ, or a score is NaN.
     """
     from optuna.importance import PedAnovaImportanceEvaluator
 
-    return _evaluate(PedAnovaImportanceEvaluator(), points, scores)
+    return _evaluate(PedAnovaImportanceEvaluator(), points, scores, dimensions)
 
 
-def fanova_importance(points: Points, scores: ArrayLike, *, seed: int = 0) -> dict[str, float]:
+def fanova_importance(
+    points: Points, scores: ArrayLike, dimensions: Dimensions, *, seed: int = 0
+) -> dict[str, float]:
     """Return which share of the scores' variance each parameter explains.
 
     Parameters that some points do not have are left out: a forest needs all of them.
@@ -49,6 +53,7 @@ def fanova_importance(points: Points, scores: ArrayLike, *, seed: int = 0) -> di
     Args:
         points: as for ``ped_anova_importance``.
         scores: of the points, (M,).
+        dimensions: of every parameter.
         seed: of the random forest.
 
     Returns:
@@ -62,10 +67,15 @@ def fanova_importance(points: Points, scores: ArrayLike, *, seed: int = 0) -> di
         raise ModuleNotFoundError("fANOVA needs scikit-learn: pip install 'rayoff[fanova]'")
     from optuna.importance import FanovaImportanceEvaluator
 
-    return _evaluate(FanovaImportanceEvaluator(seed=seed), points, scores)
+    return _evaluate(FanovaImportanceEvaluator(seed=seed), points, scores, dimensions)
 
 
-def _evaluate(evaluator: Any, points: Points, scores: ArrayLike) -> dict[str, float]:  # noqa: ANN401
+def _evaluate(
+    evaluator: Any,  # noqa: ANN401
+    points: Points,
+    scores: ArrayLike,
+    dimensions: Dimensions,
+) -> dict[str, float]:
     """Return an evaluator's importances of a made study, normalised."""
     import optuna
 
@@ -73,52 +83,53 @@ def _evaluate(evaluator: Any, points: Points, scores: ArrayLike) -> dict[str, fl
     if len(values) != len(points):
         counts = f"{len(points)} points and {len(values)} scores"
         raise ValueError(f"Each point must have one score but got {counts}.")
-    names = dict.fromkeys(name for point in points for name in point)
-    known = {name: [point[name] for point in points if name in point] for name in names}
-    spaces = {name: _distribution(found) for name, found in known.items() if _varies(found)}
-    if len(points) < 2 or not spaces:
+    found: dict[str, list[Any]] = {
+        name: [point[name] for point in points if name in point] for name in dimensions
+    }
+    spaces = {name: _distribution(dimensions[name]) for name, own in found.items() if _varies(own)}
+    if not spaces:
         return {}
+    study = _quiet_study()
+    for point, value in zip(points, values, strict=True):
+        parameters = {name: point[name] for name in spaces if name in point}
+        study.add_trial(
+            optuna.create_trial(
+                params=parameters,
+                distributions={name: spaces[name] for name in parameters},
+                value=float(value),
+            )
+        )
+    shares = {name: float(share) for name, share in evaluator.evaluate(study).items()}
+    total = sum(shares.values()) or 1.0
+    return dict(sorted(((n, s / total) for n, s in shares.items()), key=lambda item: -item[1]))
+
+
+def _quiet_study() -> Any:  # noqa: ANN401
+    """Return an empty study in memory, without Optuna's line about it."""
+    import optuna
+
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize")
     optuna.logging.set_verbosity(verbosity)
-    for point, value in zip(points, values, strict=True):
-        parameters = {name: _native(point[name]) for name in spaces if name in point}
-        distributions = {name: spaces[name] for name in parameters}
-        study.add_trial(
-            optuna.create_trial(params=parameters, distributions=distributions, value=value)
-        )
-    found = {name: float(share) for name, share in evaluator.evaluate(study).items()}
-    total = sum(found.values())
-    shares = {name: share / total if total else 0.0 for name, share in found.items()}
-    return dict(sorted(shares.items(), key=lambda item: -item[1]))
+    return study
 
 
 def _varies(values: Sequence[object]) -> bool:
     return any(value != values[0] for value in values)
 
 
-def _native(value: Any) -> Any:  # noqa: ANN401
-    """Return a NumPy scalar as Python's own, since Optuna accepts no other."""
-    return value.item() if hasattr(value, "item") else value
-
-
-def _distribution(values: Sequence[Any]) -> Any:  # noqa: ANN401
-    """Return Optuna's distribution of the values.
-
-    Few numbers are categories; many are a range, logarithmic over two decades or more.
-    """
+def _distribution(dimension: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """Return a dimension in Optuna's terms."""
     from optuna.distributions import (
         CategoricalDistribution,
         FloatDistribution,
         IntDistribution,
     )
 
-    values = [_native(value) for value in values]
-    kinds = {type(value) for value in values}
-    few = len(set(values)) <= min(_MAX_CATEGORIES, len(values) / 2)
-    if few or not kinds <= {int, float}:
-        return CategoricalDistribution(sorted(set(values), key=str))
-    low, high = min(values), max(values)
-    kind = IntDistribution if kinds == {int} else FloatDistribution
-    return kind(low, high, log=low > 0 and high >= 100 * low)
+    if "choices" in dimension:
+        return CategoricalDistribution(tuple(dimension["choices"]))
+    low, high, log, step = (dimension[name] for name in ("low", "high", "log", "step"))
+    if isinstance(low, int):
+        return IntDistribution(low, high, log=log, step=int(step or 1))
+    return FloatDistribution(low, high, log=log, step=step)

@@ -1,0 +1,313 @@
+"""The tables of the report, from exact numbers to what a reader sees."""
+
+import math
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any
+
+import pandas as pd
+
+from rayoff.report.aggregates import ArmScores, aggregates_table, improvement_matrix
+from rayoff.report.cost import costs_table
+from rayoff.report.effects import Effect, effects_table
+from rayoff.report.exports import ReportTable
+from rayoff.report.interactions import Interaction, interactions_table
+from rayoff.report.rates import rates_table
+from rayoff.report.stops import stops_table
+from rayoff.report.tables import (
+    format_fraction,
+    format_interval,
+    format_number,
+    format_share,
+    table_columns,
+)
+from rayoff.report.waterfall import Waterfall, waterfalls_table
+from rayoff.results import STATUSES, arm_order, count_runs, run_table
+
+Row = dict[Hashable, Any]
+Column = tuple[str, Callable[[Row], str]]
+
+
+def coverage(frame: pd.DataFrame) -> ReportTable:
+    """Return what became of the runs of each arm, dataset and fraction.
+
+    Args:
+        frame: results, as ``rayoff.results.read_results`` returns them.
+    """
+    arms = {arm: place for place, arm in enumerate(arm_order(frame))}
+    datasets = {name: place for place, name in enumerate(frame["dataset"].unique())}
+    cells = count_runs(frame).to_dict(orient="records")
+    cells.sort(key=lambda c: (datasets[c["dataset"]], arms[c["arm"]], -c["fraction"]))
+    data = pd.DataFrame(cells)
+    fractions = sorted(set(data["fraction"]), reverse=True)
+    titles = ["dataset", "arm", *map(format_fraction, fractions)]
+    rows = []
+    for dataset, arm in data[["dataset", "arm"]].drop_duplicates().itertuples(index=False):
+        found = {c["fraction"]: c for c in cells if (c["dataset"], c["arm"]) == (dataset, arm)}
+        texts = [
+            ", ".join(f"{cell[s]} {s}" for s in STATUSES if cell[s]) if cell else "-"
+            for cell in (found.get(fraction) for fraction in fractions)
+        ]
+        rows.append([str(dataset), str(arm), *texts])
+    return ReportTable(
+        name="coverage",
+        about="runs of each arm on each dataset at each share of the data, by what became of them",
+        data=data,
+        titles=titles,
+        rows=rows,
+        text=frozenset(titles),
+        baseline=_baseline_rows(frame, [row[1] for row in rows]),
+    )
+
+
+def effects(found: list[Effect]) -> ReportTable:
+    """Return the paired effects, as ``find_effects`` returns them."""
+    columns: list[Column] = [
+        ("choice", lambda r: f"{r['axis']} = {r['value']} instead of {r['baseline']}"),
+        ("dataset", lambda r: r["dataset"]),
+        ("data", lambda r: _share_of_data(r["fraction"])),
+        ("pairs", lambda r: str(r["num_pairs"])),
+        ("difference [95% interval]", lambda r: _interval(r, "difference", "", "+")),
+        ("better", lambda r: format_share(r["share_improved"])),
+        ("diverged", lambda r: f"{r['num_diverged']} instead of {r['num_diverged_baseline']}"),
+        ("p by Holm", lambda r: _p_value(r["p_holm"])),
+        ("verdict", lambda r: r["verdict"]),
+    ]
+    data = effects_table(found)
+    bold = {(index, "verdict") for index, effect in enumerate(found) if effect.survives}
+    about = "differences of matched runs, for each choice, and for each part of the data"
+    text = ("choice", "dataset", "verdict")
+    return _table("effects", about, data, columns, text=text, bold=bold)
+
+
+def rates(frame: pd.DataFrame) -> ReportTable:
+    """Return how often arms diverged, at each share of the data."""
+    columns: list[Column] = [
+        ("arm", lambda r: r["arm"]),
+        ("data", lambda r: format_fraction(r["fraction"])),
+        ("diverged", lambda r: f"{r['num_diverged']} of {r['num_runs']}"),
+        ("rate [95% interval]", lambda r: _percent_interval(r["rate"], r["low"], r["high"])),
+        ("median stop step", lambda r: format_number(r["stop_step"], 0)),
+    ]
+    data = rates_table(frame)
+    baseline = _baseline_rows(frame, data["arm"])
+    about = "share of runs that diverged, by arm and share of the data"
+    return _table("divergence", about, data, columns, text=("arm",), baseline=baseline)
+
+
+def stops(frame: pd.DataFrame) -> ReportTable:
+    """Return what the stopper found, run by run."""
+    columns: list[Column] = [
+        ("dataset", lambda r: r["dataset"]),
+        ("data", lambda r: format_fraction(r["fraction"])),
+        ("arm", lambda r: r["arm"]),
+        ("seed", lambda r: str(r["seed"])),
+        ("suspect at", lambda r: format_number(r["suspected_step"], 0)),
+        ("stop at", lambda r: format_number(r["stop_step"], 0)),
+        ("crash foretold at step [interval]", _foretold),
+        ("crash seen at step", lambda r: format_number(r["passed_step"], 0)),
+        ("right", lambda r: {1.0: "yes", 0.0: "no"}.get(r["right"], "-")),
+    ]
+    about = "what the stopper found, run by run"
+    return _table("stops", about, stops_table(frame), columns, text=("dataset", "arm"))
+
+
+def aggregates(scores: ArmScores) -> ReportTable:
+    """Return each arm over all its runs."""
+    columns: list[Column] = [
+        ("arm", lambda r: r["arm"]),
+        ("runs", lambda r: str(r["num_runs"])),
+        ("diverged", lambda r: str(r["num_diverged"])),
+        ("IQM [95% interval]", lambda r: _interval(r, "iqm", "iqm_")),
+        ("mean [95% interval]", lambda r: _interval(r, "mean", "mean_")),
+        ("median [95% interval]", lambda r: _interval(r, "median", "median_")),
+        (
+            "P(above the baseline) [95% interval]",
+            lambda r: _percent_interval(
+                r["improvement"], r["improvement_low"], r["improvement_high"]
+            ),
+        ),
+    ]
+    about = "each arm over all datasets and shares of the data that every arm has"
+    data = aggregates_table(scores)
+    return _table("aggregates", about, data, columns, text=("arm",), baseline=frozenset({0}))
+
+
+def improvement(scores: ArmScores, arms: list[str]) -> ReportTable:
+    """Return how likely a run of each arm is above one of each other."""
+    matrix = improvement_matrix(scores, arms)
+    rows = [
+        [arm, *("-" if arm == other else f"{matrix.loc[arm, other]:.0%}" for other in arms)]
+        for arm in arms
+    ]
+    return ReportTable(
+        name="improvement",
+        about="probability that a run of the row's arm is above one of the column's",
+        data=matrix.reset_index(names="arm"),
+        titles=["arm", *arms],
+        rows=rows,
+        text=frozenset({"arm"}),
+        baseline=frozenset({0}),
+    )
+
+
+def interactions(found: list[Interaction]) -> ReportTable:
+    """Return what pairs of choices do beyond the sum of both."""
+    columns: list[Column] = [
+        ("choice", lambda r: r["first"]),
+        ("with", lambda r: r["second"]),
+        ("dataset", lambda r: r["dataset"]),
+        ("matched runs", lambda r: str(r["num_runs"])),
+        ("beyond the sum [95% interval]", lambda r: _interval(r, "difference", "", "+")),
+    ]
+    bold = {(i, "beyond the sum [95% interval]") for i, one in enumerate(found) if one.is_shown}
+    about = "what two choices do together beyond the sum of both"
+    text = ("choice", "with", "dataset")
+    data = interactions_table(found)
+    return _table("interactions", about, data, columns, text=text, bold=bold)
+
+
+def waterfall(found: list[Waterfall | str]) -> ReportTable:
+    """Return what each choice adds between the baseline and the best arm."""
+    columns: list[Column] = [
+        ("dataset", lambda r: r["dataset"]),
+        ("choice", lambda r: r["choice"]),
+        ("adds [95% interval]", lambda r: _interval(r, "adds", "", "+")),
+    ]
+    about = "what each choice adds between the baseline and the best arm, averaged over orders"
+    text = ("dataset", "choice")
+    return _table("waterfall", about, waterfalls_table(found), columns, text=text)
+
+
+def summary(data: pd.DataFrame) -> ReportTable:
+    """Return the final table; the best arm is bold where its interval excludes the next.
+
+    Args:
+        data: as ``summarize`` returns it.
+    """
+    shown = table_columns(data)
+    records = data.to_dict(orient="records")
+    if len(data["measure"].dropna()):
+        place = next(i for i, (title, _) in enumerate(shown) if title == "best")
+        spread = [_mean_and_spread(row) for row in records]
+        last = [format_number(row["last"]) for row in records]
+        shown[place:place] = [("mean ± std", spread), ("last", last)]
+    datasets = data["dataset"].tolist()
+    columns = [("dataset", datasets), *shown] if len(set(datasets)) > 1 else shown
+    where = "each dataset" if len(set(datasets)) > 1 else datasets[0]
+    titles = [title for title, _ in columns]
+    score = next((title for title in titles if title.endswith("[95% interval]")), "")
+    return ReportTable(
+        name="summary",
+        about=f"results of each arm on {where} at each share of the data",
+        data=data,
+        titles=titles,
+        rows=[list(row) for row in zip(*(texts for _, texts in columns), strict=True)],
+        text=frozenset({"dataset", "arm"}),
+        baseline=frozenset(index for index, row in enumerate(records) if row["baseline"]),
+        bold=frozenset((index, score) for index in _clear_winners(records)),
+    )
+
+
+def costs(frame: pd.DataFrame) -> ReportTable:
+    """Return what each arm took."""
+    columns: list[Column] = [
+        ("arm", lambda r: r["arm"]),
+        ("trials", lambda r: str(r["num_trials"])),
+        ("wall time [h]", lambda r: format_number(r["hours"], 2)),
+        ("run-steps / s", lambda r: format_number(r["steps_per_second"], 0)),
+        ("evaluation", lambda r: format_share(r["evaluation_share"])),
+        ("SEEM", lambda r: format_share(r["probe_share"])),
+        ("runs stopped", lambda r: str(r["num_stopped"])),
+        ("saved [h]", lambda r: format_number(r["saved_hours"], 2)),
+    ]
+    data = costs_table(frame)
+    baseline = _baseline_rows(frame, data["arm"])
+    about = "what each arm took, and what stopping saved"
+    return _table("costs", about, data, columns, text=("arm",), baseline=baseline)
+
+
+def runs(frame: pd.DataFrame) -> ReportTable:
+    """Return one row for each run, which is what all statistics are made of."""
+    data = run_table(frame)
+    data = data.assign(diverged=data["status"] == "diverged")
+    about = "one row for each run, with its result as value: what all statistics are made of"
+    return ReportTable(name="runs", about=about, data=data)
+
+
+def _table(
+    name: str,
+    about: str,
+    data: pd.DataFrame,
+    columns: list[Column],
+    *,
+    text: Iterable[str],
+    baseline: frozenset[int] = frozenset(),
+    bold: Iterable[tuple[int, str]] = (),
+) -> ReportTable:
+    """Return a table whose cells are made row by row; a single dataset is told above it."""
+    if "dataset" in data and len(datasets := set(data["dataset"])) == 1:
+        columns = [column for column in columns if column[0] != "dataset"]
+        about = f"{about} ({datasets.pop()})"
+    return ReportTable(
+        name=name,
+        about=about,
+        data=data,
+        titles=[title for title, _ in columns],
+        rows=[[make(row) for _, make in columns] for row in data.to_dict(orient="records")],
+        text=frozenset(text),
+        baseline=baseline,
+        bold=frozenset(bold),
+    )
+
+
+def _baseline_rows(frame: pd.DataFrame, arms: Iterable[str]) -> frozenset[int]:
+    baseline = arm_order(frame)[0]
+    return frozenset(index for index, arm in enumerate(arms) if arm == baseline)
+
+
+def _clear_winners(rows: list[Row]) -> list[int]:
+    """Return the best row of each dataset and fraction whose interval excludes the next."""
+    cells: dict[tuple[Any, Any], list[tuple[float, float, int]]] = {}
+    for index, row in enumerate(rows):
+        value = row["iqm"] if row["interval"].startswith("iqm") else row["mean"]
+        if not math.isnan(value):
+            cell = cells.setdefault((row["dataset"], row["fraction"]), [])
+            cell.append((value, row["low"], index))
+    ranked = (sorted(cell, reverse=True) for cell in cells.values() if len(cell) > 1)
+    return [best[2] for best, following, *_ in ranked if best[1] > following[0]]
+
+
+def _mean_and_spread(row: Row) -> str:
+    if math.isnan(row["std"]):
+        return format_number(row["mean"])
+    return f"{format_number(row['mean'])} ± {format_number(row['std'])}"
+
+
+def _interval(row: Row, name: str, ends: str, sign: str = "") -> str:
+    """Return a value of a row with its ends; ``-`` where it is null."""
+    value, low, high = (row[column] for column in (name, f"{ends}low", f"{ends}high"))
+    if value is None or pd.isna(value):
+        return "-"
+    low, high = (math.nan if end is None else end for end in (low, high))
+    return format_interval(value, low, high, sign)
+
+
+def _percent_interval(value: float, low: float | None, high: float | None) -> str:
+    if low is None or high is None or math.isnan(low):
+        return f"{value:.0%}"
+    return f"{value:.0%} [{low:.0%}, {high:.0%}]"
+
+
+def _share_of_data(fraction: str) -> str:
+    return fraction if fraction == "all" else format_fraction(float(fraction))
+
+
+def _p_value(p_value: float) -> str:
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
+def _foretold(row: Row) -> str:
+    if pd.isna(row["forecast_step"]):
+        return "-"
+    ends = format_number(row["forecast_low"], 0), format_number(row["forecast_high"], 0)
+    return f"{format_number(row['forecast_step'], 0)} [{ends[0]}, {ends[1]}]"

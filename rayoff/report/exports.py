@@ -1,0 +1,94 @@
+"""A table of the report and its files: exact as CSV and Parquet, shown as Markdown and LaTeX."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+_LATEX = str.maketrans(
+    {
+        **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+        **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+        **{"|": r"\textbar{}", "<": r"\textless{}", ">": r"\textgreater{}", "±": r"$\pm$"},
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportTable:
+    """One table, exact for programs and rounded for readers."""
+
+    name: str
+    """Of its files, and of its heading in the page."""
+    about: str
+    """What a row is, in a few words."""
+    data: pd.DataFrame
+    """All numbers, unrounded."""
+    titles: Sequence[str] = ()
+    """Of the columns as shown; none where only the data is exported."""
+    rows: Sequence[Sequence[str]] = ()
+    """Cells as shown."""
+    text: frozenset[str] = frozenset()
+    """Titles of columns that hold words, aligned to the left."""
+    baseline: frozenset[int] = frozenset()
+    """Rows of the baseline arm, shown in grey."""
+    bold: frozenset[tuple[int, str]] = field(default_factory=frozenset)
+    """Cells, by row and title, that stand out."""
+
+    def to_markdown(self) -> str:
+        """Return the rows as a Markdown table."""
+        lines = [_markdown_row(self.titles)]
+        lines.append("|" + "|".join("---" if t in self.text else "--:" for t in self.titles) + "|")
+        for index, row in enumerate(self.rows):
+            cells = zip(self.titles, row, strict=True)
+            marked = [f"**{c}**" if (index, t) in self.bold else c for t, c in cells]
+            lines.append(_markdown_row(marked))
+        return "\n".join(lines) + "\n"
+
+    def to_latex(self) -> str:
+        """Return the rows as a LaTeX tabular with the rules of booktabs."""
+        kinds = "".join("l" if title in self.text else "r" for title in self.titles)
+        lines = [
+            rf"\begin{{tabular}}{{{kinds}}}",
+            r"\toprule",
+            _latex_row(self.titles),
+            r"\midrule",
+        ]
+        for index, row in enumerate(self.rows):
+            cells = zip(self.titles, row, strict=True)
+            marked = [((index, title) in self.bold, cell) for title, cell in cells]
+            lines.append(
+                _latex_row([cell for _, cell in marked], [is_bold for is_bold, _ in marked])
+            )
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def write_table(folder: Path, table: ReportTable) -> list[Path]:
+    """Write a table's files and return their paths: CSV, Parquet, and as shown .md and .tex.
+
+    Args:
+        folder: made if it does not exist.
+        table: a table without titles has no rows to show, and only data.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{table.name}{suffix}" for suffix in (".csv", ".parquet", ".md", ".tex")]
+    table.data.to_csv(paths[0], index=False)
+    pq.write_table(pa.Table.from_pandas(table.data, preserve_index=False), paths[1])
+    if not table.titles:
+        return paths[:2]
+    paths[2].write_text(table.to_markdown(), encoding="utf-8")
+    paths[3].write_text(table.to_latex(), encoding="utf-8")
+    return paths
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _latex_row(cells: Sequence[str], bold: Sequence[bool] = ()) -> str:
+    texts = [cell.translate(_LATEX) for cell in cells]
+    marked = zip(texts, bold or [False] * len(texts), strict=True)
+    return " & ".join(rf"\textbf{{{t}}}" if is_bold else t for t, is_bold in marked) + r" \\"

@@ -1,0 +1,164 @@
+"""The figures of the report: which arms they show, their files, and how they stand in the page."""
+
+import math
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from rayoff.plots import (
+    curves_figure,
+    forest_figure,
+    heatmap_figure,
+    history_figure,
+    importance_figure,
+    online_figure,
+    pareto_figure,
+    profiles_figure,
+    save_figure,
+    score_figure,
+    stability_figure,
+    waterfall_figure,
+)
+from rayoff.report.aggregates import ArmScores, improvement_matrix
+from rayoff.report.effects import Effect, effects_table
+from rayoff.report.interactions import Interaction
+from rayoff.report.searches import Search, trade_offs
+from rayoff.report.summary import BOOTSTRAP_SEED
+from rayoff.report.waterfall import Waterfall
+from rayoff.results import arm_order, run_table
+
+MAX_ARMS = 12
+"""Arms that a figure can hold and still be read."""
+
+_THEME = {
+    "#000000": "var(--ink)",
+    "#444444": "var(--reference)",
+    "#888888": "var(--edge)",
+    "#e8e8e8": "var(--grid)",
+    "#ffffff": "var(--paper)",
+}
+"""Colours without a meaning, which follow the page from light to dark."""
+
+
+class Analysis(NamedTuple):
+    """What the figures are drawn from."""
+
+    frame: pd.DataFrame
+    """Results of the arms that are shown."""
+    summary: pd.DataFrame
+    """Of these arms."""
+    effects: list[Effect]
+    scores: ArmScores | str
+    """Of all arms, or why they are not aggregated."""
+    interactions: list[Interaction]
+    waterfalls: list[Waterfall | str]
+    search: Search | None
+
+
+def shown_arms(frame: pd.DataFrame, summary: pd.DataFrame) -> list[str]:
+    """Return the arms that figures show: all, or the baseline and the best of them.
+
+    Args:
+        frame: results, as ``rayoff.results.read_results`` returns them.
+        summary: of those results, as ``rayoff.report.summarize`` returns it.
+    """
+    arms = arm_order(frame)
+    if len(arms) <= MAX_ARMS:
+        return arms
+    lost = summary["num_diverged"] / summary["num_runs"].clip(lower=1)
+    means = pd.DataFrame(summary.assign(lost=lost).groupby("arm")[["mean", "lost"]].mean())
+    means = means.to_dict("index")
+    ranked = sorted(
+        arms[1:],
+        key=lambda arm: (math.isnan(means[arm]["mean"]), -means[arm]["mean"], means[arm]["lost"]),
+    )
+    best = {arms[0], *ranked[: MAX_ARMS - 1]}
+    return [arm for arm in arms if arm in best]
+
+
+def draw_figures(analysis: Analysis) -> dict[str, Figure]:
+    """Return the figures that these results allow, by name."""
+    frame, arms = analysis.frame, arm_order(analysis.frame)
+    figures = {
+        "effects": forest_figure(effects_table(analysis.effects)),
+        "score": score_figure(run_table(frame), analysis.summary),
+        "stability": stability_figure(frame),
+        "curves": curves_figure(frame),
+    }
+    if isinstance(analysis.scores, ArmScores):
+        known = [arm for arm in arms if arm in analysis.scores.values]
+        if len(known) > 1:
+            values = {arm: analysis.scores.values[arm] for arm in known}
+            measure = analysis.scores.measure
+            figures["profiles"] = profiles_figure(values, measure, seed=BOOTSTRAP_SEED)
+            matrix = 100 * improvement_matrix(analysis.scores, known)
+            figures["improvement"] = heatmap_figure(matrix, middle=50.0, digits=0)
+    figures["interactions"] = _interactions_figure(analysis.interactions)
+    for index, one in enumerate(w for w in analysis.waterfalls if isinstance(w, Waterfall)):
+        name = f"waterfall-{index + 1}" if index else "waterfall"
+        start = (one.baseline, one.start)
+        figures[name] = waterfall_figure(start, one.best, one.steps, one.measure)
+    if analysis.search is not None:
+        figures |= _search_figures(analysis.search)
+    return {name: figure for name, figure in figures.items() if figure is not None}
+
+
+def write_figures(folder: Path, figures: dict[str, Figure]) -> dict[str, Markup]:
+    """Write the figures and return them by name, ready to stand inside a page."""
+    return {
+        name: _inline(save_figure(figure, folder / name)[0], name)
+        for name, figure in figures.items()
+    }
+
+
+def _interactions_figure(interactions: list[Interaction]) -> Figure | None:
+    """Return the matrix of the first pool's interactions."""
+    own = [one for one in interactions if one.dataset == interactions[0].dataset]
+    if not own:
+        return None
+    labels = list(
+        dict.fromkeys([str(one.first) for one in own] + [str(one.second) for one in own])
+    )
+    matrix = pd.DataFrame(float("nan"), index=labels, columns=labels)
+    emphasized = pd.DataFrame(data=False, index=labels, columns=labels)
+    for one in own:
+        for row, column in ((one.first, one.second), (one.second, one.first)):
+            matrix.loc[str(row), str(column)] = one.estimate.value
+            emphasized.loc[str(row), str(column)] = one.is_shown
+    return heatmap_figure(matrix, middle=0.0, digits=1, emphasized=emphasized)
+
+
+def _search_figures(search: Search) -> dict[str, Figure | None]:
+    figures: dict[str, Figure | None] = {}
+    if search.num_ended:
+        figures["history"] = history_figure(search.history)
+        figures["online"] = online_figure(search.history["score"].to_numpy(float))
+    ended = search.points.loc[
+        (search.points["phase"] == "search") & search.points["score"].notna()
+    ]
+    for name, score in trade_offs(search):
+        figures[f"pareto-{name.replace('_', '-')}"] = pareto_figure(
+            ended, search.front, (name, score)
+        )
+    if search.importances:
+        figures["importance"] = importance_figure(search.importances)
+    return figures
+
+
+def _inline(path: Path, name: str) -> Markup:
+    """Return an SVG file as an element with ids of its own, so that two can share a page."""
+    svg = path.read_text(encoding="utf-8")
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    # A tenth of a point is finer than any screen, and halves the page.
+    svg = re.sub(r' (d|x|y)="[^"]*"', lambda d: re.sub(r"(\.\d)\d+", r"\1", d.group()), svg)
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'(url\(#|href="#)', rf"\1{name}-", svg)
+    for color, variable in _THEME.items():
+        svg = svg.replace(color, variable)
+    svg = svg.replace("<svg", f'<svg role="img" aria-labelledby="{name}-about"', 1)
+    return Markup(svg)

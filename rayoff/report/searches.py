@@ -1,0 +1,198 @@
+"""What a search found: its points, what mattered, and what its winner is worth on fresh seeds."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from rayoff.report.exports import ReportTable
+from rayoff.report.summary import BOOTSTRAP_SEED
+from rayoff.report.tables import format_number, format_share
+from rayoff.results import (
+    OBJECTIVES,
+    best_so_far,
+    confirmations,
+    pareto_front,
+    read_dimensions,
+    read_json,
+    read_points,
+)
+from rayoff.stats import fanova_importance, ped_anova_importance
+
+_MIN_POINTS = 10
+"""Points that ended below which an importance says nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """A search as far as it has gone."""
+
+    points: pd.DataFrame
+    """One row for each point, as ``rayoff.results.read_points`` returns them."""
+    history: pd.DataFrame
+    """The points that ended, in that order, with the best until then."""
+    objectives: list[str]
+    """What it optimises."""
+    front: pd.DataFrame
+    """The feasible points that no other beats in every objective; with one, the winner."""
+    confirmed: pd.DataFrame
+    """Search score, fresh score and shrinkage of the baseline and the winner; or empty."""
+    importances: dict[str, dict[str, float]]
+    """Shares of each parameter, by method."""
+    notes: list[str]
+    """Why a method is missing."""
+
+    @property
+    def num_ended(self) -> int:
+        """Points that ended."""
+        return len(self.history)
+
+
+def read_search(run_folder: Path) -> Search | None:
+    """Return the search in a run folder, None for a factorial study or without its records.
+
+    Raises:
+        ResultsError: a record is damaged.
+    """
+    points = read_points(run_folder)
+    if not len(points):
+        return None
+    objectives = read_json(run_folder / "study.json")["search"]["objectives"]
+    importances, notes = _importances(points, read_dimensions(run_folder))
+    return Search(
+        points=points,
+        history=best_so_far(points),
+        objectives=list(objectives),
+        front=pareto_front(points, list(objectives)),
+        confirmed=confirmations(points),
+        importances=importances,
+        notes=notes,
+    )
+
+
+def describe_point(point: dict[Any, Any]) -> str:
+    """Return the parameters that a point has, ``critic.norm = layer, critic.width = 256``."""
+    given = {name: value for name, value in point.items() if str(name).startswith("param.")}
+    texts = {
+        str(name).removeprefix("param."): f"{value:g}" if isinstance(value, float) else str(value)
+        for name, value in given.items()
+        if not pd.isna(value)
+    }
+    return ", ".join(f"{name} = {text}" for name, text in texts.items())
+
+
+def points_table(search: Search) -> ReportTable:
+    """Return the points of a search, best first; those that have not ended last."""
+    shown = search.points.loc[search.points["phase"] == "search"]
+    shown = shown.sort_values(by=["feasible", "score"], ascending=False, na_position="last")
+    rows = [
+        [
+            *(str(point["point"]), describe_point(point), str(point["state"])),
+            *(format_number(point["score"]), format_share(point["divergence_rate"])),
+            *(format_number(point["device_seconds"], 0), _reason(point)),
+        ]
+        for point in shown.to_dict(orient="records")
+    ]
+    titles = ["point", "parameters", "state", "score", "diverged", "device [s]", "note"]
+    baseline = [index for index, number in enumerate(shown["point"]) if number == 0]
+    return ReportTable(
+        name="points",
+        about="the points of the search, the best first",
+        data=search.points,
+        titles=titles,
+        rows=rows,
+        text=frozenset({"parameters", "state", "note"}),
+        baseline=frozenset(baseline),
+        bold=frozenset(
+            (index, "score")
+            for index, number in enumerate(shown["point"])
+            if number in set(search.front["point"])
+        ),
+    )
+
+
+def confirmed_table(search: Search) -> ReportTable:
+    """Return what became of the winner and the baseline on fresh seeds."""
+    rows = [
+        [
+            *(str(row["point"]), row["origin"], format_number(row["search_score"])),
+            *(format_number(row["fresh_score"]), format_number(-row["shrinkage"])),
+        ]
+        for row in search.confirmed.to_dict(orient="records")
+    ]
+    return ReportTable(
+        name="confirmed",
+        about="score in the search and on fresh seeds, of the baseline and the winner",
+        data=search.confirmed,
+        titles=["point", "origin", "score in the search", "on fresh seeds", "change"],
+        rows=rows,
+        text=frozenset({"origin"}),
+        baseline=frozenset({0}) if rows else frozenset(),
+    )
+
+
+def importance_table(search: Search) -> ReportTable:
+    """Return the importance of each parameter by each method."""
+    methods = list(search.importances)
+    names = list(dict.fromkeys(name for own in search.importances.values() for name in own))
+    shares = [[search.importances[method].get(name) for method in methods] for name in names]
+    data = pd.DataFrame(shares, columns=methods, dtype="float64")
+    data.insert(0, "parameter", pd.Series(names, dtype="str"))
+    return ReportTable(
+        name="importance",
+        about="share of the importance of each parameter, by method",
+        data=data,
+        titles=["parameter", *methods],
+        rows=[[name, *map(format_share, own)] for name, own in zip(names, shares, strict=True)],
+        text=frozenset({"parameter"}),
+    )
+
+
+def trade_offs(search: Search) -> list[tuple[str, str]]:
+    """Return the pairs of objectives to be drawn: the score against every other."""
+    others = [name for name in OBJECTIVES if name in search.objectives and name != "score"]
+    return [(name, "score") for name in others] if "score" in search.objectives else []
+
+
+def _importances(
+    points: pd.DataFrame, dimensions: dict[str, dict[str, Any]]
+) -> tuple[dict[str, dict[str, float]], list[str]]:
+    ended = points.loc[(points["phase"] == "search") & points["score"].notna()]
+    if len(ended) < _MIN_POINTS:
+        return {}, [f"Importances need {_MIN_POINTS} points that ended; {len(ended)} have."]
+    params = [
+        {
+            str(name).removeprefix("param."): _in_dimension(value, dimensions, str(name))
+            for name, value in point.items()
+            if str(name).startswith("param.") and not pd.isna(value)
+        }
+        for point in ended.to_dict(orient="records")
+    ]
+    scores = ended["score"].to_numpy(float)
+    methods: dict[str, Callable[[], dict[str, float]]] = {
+        "PED-ANOVA": lambda: ped_anova_importance(params, scores, dimensions),
+        "fANOVA": lambda: fanova_importance(params, scores, dimensions, seed=BOOTSTRAP_SEED),
+    }
+    found: dict[str, dict[str, float]] = {}
+    notes = []
+    for name, method in methods.items():
+        try:
+            found[name] = method()
+        except ModuleNotFoundError as error:
+            notes.append(f"{error}.")
+    return {name: shares for name, shares in found.items() if shares}, notes
+
+
+def _in_dimension(value: Any, dimensions: dict[str, dict[str, Any]], name: str) -> Any:  # noqa: ANN401
+    """Return a value with the type of its dimension: a column with gaps holds floats."""
+    dimension = dimensions[name.removeprefix("param.")]
+    known = dimension.get("choices", [dimension.get("low")])
+    return next((choice for choice in known if choice == value), type(known[0])(value))
+
+
+def _reason(point: dict[Any, Any]) -> str:
+    if not pd.isna(point["same_as"]):
+        return f"same as point {point['same_as']}"
+    return "" if pd.isna(point["reason"]) else str(point["reason"])

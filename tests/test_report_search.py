@@ -1,0 +1,121 @@
+"""Tests of the report on a search: its winner, its importances, and what it does not claim."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic_search import make_search_folder
+
+from rayoff.report import write_report
+from rayoff.report.effects import find_effects
+from rayoff.report.headline import search_headlines
+from rayoff.report.page import confirmation_of
+from rayoff.report.searches import (
+    confirmed_table,
+    describe_point,
+    importance_table,
+    points_table,
+    read_search,
+)
+from rayoff.results import read_points, read_results
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished search of two objectives, with its report."""
+    path = tmp_path_factory.mktemp("search") / "architecture-1a2b3c4"
+    make_search_folder(path, objectives=("score", "device_seconds"))
+    write_report(path)
+    return path
+
+
+def test_a_factorial_study_has_no_search(tmp_path: Path) -> None:
+    assert read_search(tmp_path) is None
+
+
+def test_the_headline_is_the_winner_on_fresh_seeds(folder: Path) -> None:
+    search = read_search(folder)
+    assert search is not None
+    fresh = confirmation_of(read_results(folder))
+    effects = find_effects(fresh)
+    winner, front = search_headlines(search, effects)
+    best = search.front.iloc[0]
+    assert winner.subject.startswith(f"Best of 20 points, number {best['point']}: critic.norm = ")
+    assert winner.verdict == "helps"
+    (overall,) = (effect for effect in effects if effect.is_overall)
+    assert overall.estimate is not None
+    assert f"{overall.estimate.value:+.1f}" in winner.numbers
+    assert "better in 100% of 5 matched pairs" in winner.numbers
+    assert f"score {best['score']:.1f} in the search" in winner.numbers
+    assert str(front).startswith("No point beats these in score and device seconds")
+
+
+def test_an_unconfirmed_winner_is_called_optimistic(tmp_path: Path) -> None:
+    search = read_search(make_search_folder(tmp_path / "a", num_running=2))
+    assert search is not None
+    (headline,) = search_headlines(search, [])
+    assert headline.subject.startswith("Best of 18 points")
+    assert headline.verdict == ""
+    assert "not confirmed on fresh seeds yet" in headline.numbers
+
+
+def test_the_tables_hold_every_point(folder: Path) -> None:
+    search = read_search(folder)
+    assert search is not None
+    table = points_table(search)
+    assert len(table.rows) == 20
+    scores = [float(row[3]) for row in table.rows]
+    assert scores == sorted(scores, reverse=True)
+    assert {row[-1] for row in table.rows if row[0] == "1"} == {"same as point 0"}
+    assert [row[1] for row in confirmed_table(search).rows] == ["baseline", "sampled"]
+    assert len(read_points(folder)) == len(table.data)
+
+
+def test_conditional_parameters_are_told_where_they_are_asked_for(folder: Path) -> None:
+    plain, *_ = read_points(folder).to_dict(orient="records")
+    assert describe_point(plain) == "critic.norm = none, critic.width = 256"
+
+
+def test_importances_stand_side_by_side(folder: Path) -> None:
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed: rayoff[fanova]")
+    search = read_search(folder)
+    assert search is not None
+    table = importance_table(search)
+    assert table.titles == ["parameter", "PED-ANOVA", "fANOVA"]
+    assert set(table.data["parameter"]) == {
+        "critic.norm",
+        "critic.norm_position",
+        "critic.width",
+    }
+    shares = table.data.set_index("parameter").to_dict()
+    assert sum(shares["PED-ANOVA"].values()) == pytest.approx(1.0)
+    assert np.isnan(shares["fANOVA"]["critic.norm_position"])  # conditional
+    assert shares["fANOVA"]["critic.norm"] > 0.5
+
+
+def test_without_scikit_learn_the_report_says_how_to_get_fanova(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rayoff.stats.importance.find_spec", lambda _: None)
+    search = read_search(folder)
+    assert search is not None
+    assert list(search.importances) == ["PED-ANOVA"]
+    assert search.notes == ["fANOVA needs scikit-learn: pip install 'rayoff[fanova]'."]
+
+
+def test_few_points_have_no_importance(tmp_path: Path) -> None:
+    search = read_search(make_search_folder(tmp_path / "a", num_points=5))
+    assert search is not None
+    assert search.importances == {}
+    assert search.notes == ["Importances need 10 points that ended; 5 have."]
+
+
+def test_the_page_claims_no_effect_of_a_choice(folder: Path) -> None:
+    text = (folder / "report.html").read_text()
+    assert "A search answers which point is best, not what a choice does." in text
+    assert "A search chooses its points by their scores" in text
+    for name in ("history", "online", "importance", "pareto-device-seconds"):
+        assert f'id="figure-{name}"' in text
+        assert (folder / "figures" / f"{name}.pdf").is_file()
+    assert (folder / "tables" / "points.tex").is_file()
+    assert len(text) < 2_000_000
