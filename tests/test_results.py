@@ -286,6 +286,14 @@ def test_the_baseline_comes_first_and_is_one_arm(tmp_path: Path) -> None:
     assert arm_order(collect(folder).to_pandas())[0] == "layer"
 
 
+def test_each_row_names_the_arm_that_its_own_is_compared_with(folder: Path) -> None:
+    assert collect(folder)["reference"].null_count == collect(folder).num_rows
+    edit_study(folder, {"references": {"layer": "none"}})
+    frame = collect(folder).to_pandas()
+    assert set(frame.loc[frame["arm"] == "layer", "reference"]) == {"none"}
+    assert frame.loc[frame["arm"] == "none", "reference"].isna().all()
+
+
 def test_unreadable_folders_say_what_was_expected(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match=r"study\.json was expected but got no such file"):
         collect(tmp_path)

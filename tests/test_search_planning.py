@@ -10,8 +10,8 @@ from toy_pendulum import write_pendulum
 from rayoff.config import TrialConfig
 from rayoff.data import load_table
 from rayoff.search import Resources, planning
-from rayoff.search.planning import NUM_MEASURED_STEPS, measure_cost
-from rayoff.study import trials
+from rayoff.search.planning import NUM_MEASURED_STEPS, describe_plan, measure_cost
+from rayoff.study import load_study, override, trials
 from rayoff.trial import Row
 from rayoff.trial.probing import Probe
 
@@ -57,3 +57,10 @@ def test_a_measured_trial_is_probed_once(
     assert len(reads) == 1
     assert row["step"] == 20
     assert float(row["time/train_seconds"]) > 0
+
+
+def test_the_plan_names_the_design_and_how_many_of_its_points_are_arms() -> None:
+    study = override(load_study("cloning_ladder"), ["data.fraction=1.0"])
+    headline = describe_plan(study, Resources(), None).splitlines()[0]
+    assert "4 arms of 2 x 2 x 2 points" in headline
+    assert headline.endswith("design: ladder, each arm beside the step before, paired")

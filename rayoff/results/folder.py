@@ -32,6 +32,7 @@ def collect(run_folder: Path) -> pa.Table:
     trials = _trials(run_folder, study)
     configs = [_flatten(trial["config"]) for trial in trials]
     baseline = _baseline_arm(study, configs)
+    references = study.get("references", {})
     columns = _config_columns(configs)
     parts = []
     for index, trial in enumerate(trials):
@@ -43,6 +44,7 @@ def collect(run_folder: Path) -> pa.Table:
             "point": trial.get("point"),
             "phase": trial.get("phase"),
             "baseline": trial["arm"] == baseline,
+            "reference": references.get(trial["arm"]),
             "algorithm": configs[index].get("algorithm"),
             "dataset": trial["dataset"],
             "fraction": trial["fraction"],

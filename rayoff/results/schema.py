@@ -20,6 +20,11 @@ RESULT_COLUMNS: dict[str, tuple[pa.DataType, str]] = {
         "search, or confirm: the winner or the baseline on fresh seeds; null in factorials.",
     ),
     "baseline": (pa.bool_(), "Whether this is the arm that the others are compared with."),
+    "reference": (
+        pa.string(),
+        "Arm that this one is compared with: in a ladder the step before, in one-at-a-time the "
+        "baseline; null where any two arms that differ in one choice are compared.",
+    ),
     "algorithm": (pa.string(), "Learning algorithm, a key of rayoff.agents."),
     "dataset": (pa.string(), "Source of the data, as written in the study."),
     "fraction": (pa.float64(), "Share of the dataset that is trained on, in (0, 1]."),

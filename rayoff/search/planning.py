@@ -29,6 +29,12 @@ _NUM_FIRST_STEPS = 10
 
 _CLAIM_SEEDS, _BOOTSTRAP_SEEDS = 10, 5
 _WIDTH = 22
+_DESIGN_NAMES = {
+    "full": "factorial",
+    "one_at_a_time": "one axis at a time",
+    "ladder": "ladder, each arm beside the step before",
+    "random_subset": "random subset of the factorial",
+}
 
 
 class Cost(NamedTuple):
@@ -141,13 +147,20 @@ def warnings(study: Study, planned: Sequence[PlannedTrial]) -> list[str]:
 def _headline(study: Study, planned: Sequence[PlannedTrial]) -> str:
     arms = len({trial.arm for trial in planned})
     fractions = len({trial.fraction for trial in planned})
-    shape = " x ".join(str(len(axis.values)) for axis in study.arm_axes) or "1"
     return (
-        f"study {study.name} ({study_hash(study)})  {shape}{f' = {arms}' * ('x' in shape)} arms, "
+        f"study {study.name} ({study_hash(study)})  {_shape(study, arms)}, "
         f"{_count(fractions, 'fraction')}, {_count(len(study.datasets), 'dataset')} = "
         f"{_count(len(planned), 'trial')} of {_count(len(study.seeds), 'seed')}"
-        "      design: factorial, paired"
+        f"      design: {_DESIGN_NAMES[study.design]}, paired"
     )
+
+
+def _shape(study: Study, num_arms: int) -> str:
+    """Return the number of arms, and how the axes make it."""
+    shape = " x ".join(str(len(axis.values)) for axis in study.arm_axes) or "1"
+    if study.design == "full":
+        return f"{shape}{f' = {num_arms}' * ('x' in shape)} arms"
+    return f"{num_arms} arms of {shape} points"
 
 
 def _axes(study: Study) -> list[str]:

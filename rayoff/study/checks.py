@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from rayoff.errors import StudyError
+from rayoff.study.arms import check_design
 from rayoff.study.design import FRACTION, Axis, Scalar, Study, located
 from rayoff.study.paths import check_path
 from rayoff.study.values import check_value
@@ -25,8 +26,9 @@ def check_values(study: Study) -> Study:
 
     Raises:
         StudyError: a path is unknown or stated twice; a value is of the wrong type, not among
-            the choices, out of range or given twice; a list is empty; or the baseline is not
-            a point of the axes. The message names the file and the axis or the setting.
+            the choices, out of range or given twice; a list is empty; the baseline is not a
+            point of the axes; or the design does not fit (see ``check_design``). The message
+            names the file and the axis or the setting.
     """
     with located(study.place("name")):
         _check_name(study.name)
@@ -44,7 +46,10 @@ def check_values(study: Study) -> Study:
         _check_seeds(study.seeds)
     checked = replace(study, axes=axes, settings=settings)
     with located(study.place("baseline")):
-        return replace(checked, baseline=_checked_baseline(checked))
+        checked = replace(checked, baseline=_checked_baseline(checked))
+    with located(study.place("design")):
+        check_design(checked)
+    return checked
 
 
 def check_open_path(path: str) -> None:

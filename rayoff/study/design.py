@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
 from rayoff.errors import StudyError
 
@@ -39,7 +40,7 @@ class Axis:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A full factorial: every point of the axes, on every dataset, with every seed.
+    """A factorial: points of the axes, on every dataset, with every seed.
 
     Raises:
         StudyError: a list is a single value, or an axis is not an ``Axis``.
@@ -50,7 +51,7 @@ class Study:
     base: str
     """The algorithm, a key of ``rayoff.config.AGENT_CONFIGS``, unless an axis varies it."""
     axes: Sequence[Axis]
-    """Dimensions that are crossed. All of them make arms, except ``data.fraction``."""
+    """Dimensions of the arms, all but ``data.fraction``, with which every arm is crossed."""
     datasets: Sequence[str]
     """Sources, as in ``DataConfig.source``."""
     seeds: Sequence[int]
@@ -59,6 +60,13 @@ class Study:
     """The arm that others are compared with: a value of each axis but ``data.fraction``."""
     settings: Mapping[str, Scalar] = field(default_factory=dict)
     """Fields that differ from their default in every trial, by path."""
+    design: Literal["full", "one_at_a_time", "ladder", "random_subset"] = "full"
+    """Which points of the axes are arms: all; the baseline and what differs from it in one axis;
+    components added one by one, in the order of the axes; or ``num_arms`` of them."""
+    num_arms: int | None = None
+    """Arms of a random subset, the baseline with them, at least 2; None in other designs."""
+    design_seed: int = 0
+    """Seed of a random subset, at least 0."""
     question: str = ""
     """What the study asks: the docstring of its file."""
     file: str = ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from rayoff.errors import StudyError
 from rayoff.study.checks import check_open_path, check_values
@@ -24,7 +25,8 @@ def override(study: Study, assignments: Sequence[str]) -> Study:
 
     One value replaces a setting, or the axis of that path; values with commas become or replace
     an axis, whose first value is the new baseline where it lacks the old one. ``datasets``
-    takes sources, ``seeds`` a count or values with commas (``7,`` is the seed 7 alone).
+    takes sources, ``seeds`` a count or values with commas (``7,`` is the seed 7 alone), ``design``
+    a design, with ``num_arms`` and ``design_seed`` of a random subset.
     Settings of the file that the assignments leave without effect are dropped.
 
     Raises:
@@ -52,7 +54,10 @@ def smoke(study: Study) -> Study:
     """
     trials(study)
     small = replace(
-        study, name=f"{study.name[:34]}-smoke", datasets=["builtin:hopper-mixed"], seeds=[0]
+        _with_design(study, "full"),
+        name=f"{study.name[:34]}-smoke",
+        datasets=["builtin:hopper-mixed"],
+        seeds=[0],
     )
     for path, value in _SMOKE_SETTINGS.items():
         small = _fixed(small, path, value)
@@ -77,11 +82,28 @@ def _assigned(study: Study, key: str, text: str) -> Study:
         changed = replace(study, datasets=parts)
     elif key == "seeds":
         changed = replace(study, seeds=_parsed_seeds(text, parts))
+    elif key == "design":
+        changed = _with_design(study, text)
+    elif key in ("num_arms", "design_seed"):
+        changed = replace(study, **{key: _parsed_integer(key, text)})
     else:
         check_open_path(key)
         values = [parse_value(key, part) for part in parts]
         changed = _varied(study, key, values) if "," in text else _fixed(study, key, values[0])
     return replace(changed, overrides={**study.overrides, key: text})
+
+
+def _with_design(study: Study, design: Any) -> Study:  # noqa: ANN401 - checked with the study
+    """Return the study in another design, without what only a random subset has."""
+    if design == "random_subset":
+        return replace(study, design=design)
+    return replace(study, design=design, num_arms=None, design_seed=0)
+
+
+def _parsed_integer(key: str, text: str) -> int:
+    if not text.isdecimal():
+        raise StudyError(f"{key} must be an integer but got {text!r}.")
+    return int(text)
 
 
 def _parsed_seeds(text: str, parts: Sequence[str]) -> Sequence[int]:

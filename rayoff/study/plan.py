@@ -1,7 +1,6 @@
 """From a study to its trials: the points of the design, their names, and whether they differ."""
 
 import hashlib
-import itertools
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import Any
 
 from rayoff.config import TrialConfig
 from rayoff.errors import StudyError
+from rayoff.study.arms import arms_of, reference_indices
 from rayoff.study.checks import check_values
 from rayoff.study.design import FRACTION, Axis, Scalar, Study, located
 from rayoff.study.paths import config_from_paths, flatten
@@ -62,12 +62,22 @@ def varied_paths(study: Study) -> list[str]:
     return paths + ["data.source"] * (len(study.datasets) > 1)
 
 
+def references(study: Study) -> dict[str, str]:
+    """Return with which arm of a checked study each is compared, where its design names one.
+
+    In a ladder that is the step before, in one-at-a-time the baseline.
+    """
+    arms = list(dict.fromkeys(trial.arm for trial in enumerate_trials(study)))
+    indices = zip(arms, reference_indices(study), strict=True)
+    return {arm: arms[index] for arm, index in indices if index is not None}
+
+
 def enumerate_trials(study: Study) -> list[PlannedTrial]:
     """Return the trials of a study with checked values, without asking whether they differ."""
     fractions = _fractions(study)
     slugs = _names([_slug(source) for source in study.datasets], study.datasets, _MAX_SLUG)
     room = _MAX_TRIAL_ID - 2 - max(map(len, slugs)) - max(len(_number(f)) for f in fractions)
-    points = _points(study)
+    points = arms_of(study)
     arms = _names([_arm(study, point) for point in points], [str(p) for p in points], room)
     planned = []
     for point, arm in zip(points, arms, strict=True):
@@ -135,14 +145,6 @@ def _check_distinct(study: Study, planned: Sequence[PlannedTrial]) -> None:
                     + _no_effect(path, [needs[path]], [trial]).partition(". ")[0]
                     + ". Ask about the two axes in separate studies."
                 )
-
-
-def _points(study: Study) -> list[dict[str, Scalar]]:
-    """Return the arms as values by path, the baseline first."""
-    paths = [axis.path for axis in study.arm_axes]
-    product = itertools.product(*(axis.values for axis in study.arm_axes))
-    points = [dict(zip(paths, values, strict=True)) for values in product]
-    return sorted(points, key=lambda point: point != study.baseline)
 
 
 def _fractions(study: Study) -> list[float]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rayoff.errors import StudyError
 from rayoff.study.design import Axis, Study, did_you_mean
-from rayoff.study.plan import PlannedTrial, trials
+from rayoff.study.plan import PlannedTrial, references, trials
 
 _KEYS = (
     "question",
@@ -19,13 +19,19 @@ _KEYS = (
     "seeds",
     "baseline",
     "settings",
+    "design",
+    "num_arms",
+    "design_seed",
     "overrides",
 )
-_OPTIONAL = ("question", "file", "settings", "overrides", "trials")
+_DESIGN = ("design", "num_arms", "design_seed")
+_OPTIONAL = ("question", "file", "settings", *_DESIGN, "overrides", "references", "trials")
 
 
 def to_json(study: Study) -> str:
     """Return the study and its trials as JSON; ``from_json`` gives the study back.
+
+    Under ``references`` it has the arm with which each is compared, where the design names one.
 
     Raises:
         StudyError: the study is invalid (see ``trials``).
@@ -33,6 +39,7 @@ def to_json(study: Study) -> str:
     values: dict[str, Any] = {key: getattr(study, key) for key in _KEYS}
     values["axes"] = [asdict(axis) for axis in study.axes]
     values["trials"] = [asdict(trial) for trial in trials(study)]
+    values["references"] = references(study)
     return json.dumps(values, indent=2) + "\n"
 
 
@@ -49,6 +56,7 @@ def from_json(text: str) -> Study:
         raise StudyError(f"A resolved study must be JSON but got {error}.") from error
     _check_keys(values)
     recorded = values.pop("trials", None)
+    values.pop("references", None)
     study = Study(**{**values, "axes": [Axis(**axis) for axis in values["axes"]]})
     if recorded is not None:
         _check_recorded(recorded, trials(study))
@@ -58,20 +66,22 @@ def from_json(text: str) -> Study:
 def study_hash(study: Study) -> str:
     """Return seven hexadecimal digits that stand for what the trials are, not how it was said.
 
-    Two files whose trials have the same values, seeds and baseline share it.
+    Two files whose trials have the same values, seeds, baseline and design share it.
 
     Raises:
         StudyError: the study is invalid (see ``trials``).
     """
     planned = [asdict(trial.config) for trial in trials(study)]
-    content = json.dumps([study.name, dict(study.baseline), planned], sort_keys=True)
+    # A full factorial needs no word: its trials say it.
+    design = [] if study.design == "full" else [study.design]
+    content = json.dumps([study.name, dict(study.baseline), planned, *design], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:7]
 
 
 def _check_keys(values: object) -> None:
     if not isinstance(values, dict):
         raise StudyError(f"A resolved study must be a JSON object but got {values!r}.")
-    known = (*_KEYS, "trials")
+    known = (*_KEYS, "references", "trials")
     for key in values:
         if key not in known:
             raise StudyError(f"{key!r} is not a key of a study.{did_you_mean(key, known)}")
