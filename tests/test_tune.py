@@ -402,6 +402,10 @@ def test_a_plan_warns_of_what_the_answer_will_lack(
     assert "has no reference scores" in told
     assert "none.parquet" in told
     assert "somebody/somewhere/data-v0 is not on this machine" in told
+    # the others are measured all the same
+    assert tune.main(["plan", "command.py", *options[:-1]]) == 0
+    assert "none.parquet" in (measured := capsys.readouterr().out)
+    assert re.search(r"pack   \d+ at once", measured)
     assert "5 seeds: an interval named 95% covers about 90%" in told
     assert "not measured" in told
 

@@ -164,9 +164,7 @@ def describe_packing(packing: Packing, demand: Demand) -> str:
     host = in_gib(demand.on_host(on_gpu=on_gpu))
     places = f"{in_gib(demand.on_gpu)} of a GPU and {host} beside it" if on_gpu else host
     runs = f"{demand.num_runs} run{'s' * (demand.num_runs != 1)}"
-    lacking = f"; together they may lack {in_gib(packing.lacking)} of memory" * bool(
-        packing.lacking
-    )
+    lacking = f"; together they may lack {in_gib(packing.lacking)} of memory"
     return (
         f"{packing.num_at_once} at once: {packing.limit}; the largest trial takes {places} "
         f"[estimated: {runs} of {demand.of_run / MIB:.0f} MiB, data "

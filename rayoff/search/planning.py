@@ -80,8 +80,13 @@ def measure_cost(planned: Sequence[PlannedTrial], resources: Resources) -> Cost 
     first = planned[0]
     if not _is_here(first.dataset):
         return None
-    here = [trial for trial in planned if _is_here(trial.dataset)]
-    tables = {source: load_table(source) for source in {trial.dataset for trial in here}}
+    sources = dict.fromkeys(trial.dataset for trial in planned)
+    tables = {
+        source: load_table(source)
+        for source in sources
+        if source == first.dataset or (_is_here(source) and _defect(source) is None)
+    }
+    here = [trial for trial in planned if trial.dataset in tables]
     machine = machine_resources()
     demand = measure_demand(here, tables)
     packing = pack(resources, machine, demand, gpu_memory() if machine["GPU"] else None)
@@ -227,10 +232,8 @@ def _precision_warning(config: TrialConfig, device: str) -> str | None:
 
 def _dataset_warnings(source: str, planned: Sequence[PlannedTrial]) -> Iterable[str]:
     config = next(trial.config for trial in planned if trial.dataset == source)
-    try:
-        check_source(source)
-    except DatasetError as error:
-        yield str(error)
+    if defect := _defect(source):
+        yield defect
         return
     if not _is_here(source):
         yield f"{source} is not on this machine: it will be downloaded when the study runs"
@@ -245,6 +248,15 @@ def _dataset_warnings(source: str, planned: Sequence[PlannedTrial]) -> Iterable[
         yield f"{source} names no environment: there will be no scores"
     elif reason := check_environment(environment):
         yield f"{source}: no scores, since {reason}"
+
+
+def _defect(source: str) -> str | None:
+    """Return why a dataset cannot be read, None if it can, or may be once it is downloaded."""
+    try:
+        check_source(source)
+    except DatasetError as error:
+        return str(error)
+    return None
 
 
 def _is_here(source: str) -> bool:
