@@ -177,7 +177,7 @@ def share(config: TrialConfig, num_steps: int) -> list[float]:
     seeds, start = torch.tensor(config.seeds), torch.zeros((), dtype=torch.int64)
     sizes = prepared.facts.observation_size, prepared.facts.action_size
     agent = make_agent(config, *sizes, Draws(seeds, start))
-    sampler = Sampler(prepared.transitions, config.batch_size)
+    sampler = Sampler(prepared.rows, config.batch_size)
     replay = Replay(agent, sampler, make_draws(seeds, start.clone()))
     replay.advance(10)  # records the step
     of_step = seconds_of(lambda: replay.advance(num_steps)) / num_steps

@@ -28,7 +28,7 @@ from torch_members import draw_batch
 from rayoff.agents import AGENTS, Agent
 from rayoff.batch import Batch
 from rayoff.config import Precision, TrialConfig
-from rayoff.data import Transitions
+from rayoff.data import Rows, Transitions
 from rayoff.draws import AheadDraws
 from rayoff.trial.replay import EagerStep
 from rayoff.trial.sampling import Sampler
@@ -155,7 +155,8 @@ def test_a_whole_step_samples_and_draws_on_the_device_alone(
     widths = (NUM_OBSERVATIONS, NUM_ACTIONS, NUM_OBSERVATIONS, NUM_ACTIONS)
     s, a, s_next, a_next = (torch.empty(100, width, device="meta") for width in widths)
     of_each = torch.empty(100, device="meta")
-    sampler = Sampler(Transitions(s, a, of_each, s_next, a_next, of_each), BATCH_SIZE)
+    rows = Rows.of(Transitions(s, a, of_each, s_next, a_next, of_each))
+    sampler = Sampler(rows, BATCH_SIZE)
     step = EagerStep(agent, sampler, draws, precision)
     with NoConstants(), CapturableOnly() as capturable:
         for _ in range(2):

@@ -12,7 +12,17 @@ import torch
 from data_fixtures import flat_rows, write_d4rl, write_parquet
 
 from rayoff.config import DataConfig
-from rayoff.data import Transitions, column_view, load_table, prepare, save_table, subset_rows
+from rayoff.data import (
+    Rows,
+    Transitions,
+    column_view,
+    load_table,
+    pack_rows,
+    prepare,
+    save_table,
+    subset_rows,
+)
+from rayoff.data.packing import PACKED
 from rayoff.data.table import BLOCK_ROWS
 from rayoff.errors import DatasetError
 
@@ -171,11 +181,41 @@ def test_a_table_without_metadata_is_refused(table: pa.Table) -> None:
         prepare(table.replace_schema_metadata(), RAW, 8)
 
 
-def test_uncut_and_unscaled_columns_are_not_copied(table: pa.Table) -> None:
-    transitions = prepare(table, RAW, 8).transitions
-    for name in ("observations", "actions", "rewards", "next_observations", "next_actions"):
-        address = column_view(table, name).ctypes.data
-        assert getattr(transitions, name).data_ptr() == address
+@pytest.mark.parametrize("config", [RAW, DataConfig(reward_normalization="standard")])
+def test_the_whole_of_a_packed_table_is_not_copied(table: pa.Table, config: DataConfig) -> None:
+    packed = pack_rows(table)
+    rows = prepare(packed, config, 8).rows
+    assert rows.packed.data_ptr() == column_view(packed, PACKED).ctypes.data
+
+
+@pytest.mark.parametrize("fraction", [1.0, 0.5])
+def test_what_is_taken_is_scaled_as_all_of_it(table: pa.Table, fraction: float) -> None:
+    config = DataConfig(fraction=fraction, reward_normalization="standard", reward_shift=-1.0)
+    prepared = prepare(table, config, 8)
+    index = torch.tensor([[3, 0, 3], [7, 2, 1]])
+    taken, expected = prepared.rows.take(index), prepared.transitions
+    for name in Transitions._fields:
+        assert torch.equal(getattr(taken, name), getattr(expected, name)[index])
+
+
+def test_rows_of_transitions_hold_them_as_they_are(table: pa.Table) -> None:
+    transitions = prepare(table, DataConfig(), 8).transitions
+    for one, other in zip(Rows.of(transitions).all(), transitions, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_shared_trial_learns_from_the_numbers_of_one_with_rows_of_its_own(
+    table: pa.Table,
+) -> None:
+    config = DataConfig(reward_normalization="standard")
+    nearly = replace(config, fraction=1 - 1e-9)  # rounds to all rows, by the other path
+    shared, own = (prepare(pack_rows(table), c, 8) for c in (config, nearly))
+    assert own.rows.packed.data_ptr() != shared.rows.packed.data_ptr()
+    for name in Transitions._fields:
+        assert torch.equal(getattr(shared.transitions, name), getattr(own.transitions, name))
+    assert torch.equal(shared.normalizer.mean, own.normalizer.mean)
+    assert torch.equal(shared.normalizer.std, own.normalizer.std)
+    assert replace(shared.facts, source="") == replace(own.facts, source="")
 
 
 def test_scaling_leaves_the_table_as_it_was(table: pa.Table) -> None:
@@ -188,14 +228,14 @@ def test_scaling_leaves_the_table_as_it_was(table: pa.Table) -> None:
 
 def test_read_only_memory_is_used_without_a_warning(table: pa.Table, tmp_path: Path) -> None:
     path = str(tmp_path / "table.arrow")
-    with pa.OSFile(path, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table)
+    packed = pack_rows(table)
+    with pa.OSFile(path, "wb") as file, pa.ipc.new_file(file, packed.schema) as writer:
+        writer.write_table(packed)
     with pa.memory_map(path) as file, warnings.catch_warnings():
         warnings.simplefilter("error")
         mapped = pa.ipc.open_file(file).read_all()
         prepared = prepare(mapped, RAW, 8)
-    address = column_view(mapped, "observations").ctypes.data
-    assert prepared.transitions.observations.data_ptr() == address
+    assert prepared.rows.packed.data_ptr() == column_view(mapped, PACKED).ctypes.data
     expected = prepare(table, RAW, 8).transitions
     for name in Transitions._fields:
         assert torch.equal(getattr(prepared.transitions, name), getattr(expected, name))
@@ -204,9 +244,9 @@ def test_read_only_memory_is_used_without_a_warning(table: pa.Table, tmp_path: P
 def test_tensors_outlive_their_table(tmp_path: Path) -> None:
     rows = flat_rows([4000], [True])
     source = write_parquet(tmp_path / "data.parquet", rows)
-    transitions = prepare(load_table(source), RAW, 8).transitions
+    shared = prepare(load_table(source), RAW, 8).rows
     others = [prepare(load_table(source), DataConfig(), 8) for _ in range(3)]
-    assert (transitions.observations.numpy() == rows["observations"]).all()
+    assert (shared.all().observations.numpy() == rows["observations"]).all()
     assert len(others) == 3
 
 

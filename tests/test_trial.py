@@ -391,8 +391,9 @@ def test_a_number_that_is_not_finite_ends_its_run_alone(table: pa.Table) -> None
 
 def test_batches_are_whole_rows_of_the_fraction(table: pa.Table) -> None:
     data = DataConfig(fraction=0.2, observation_normalization="none")
-    transitions = prepare(table, data, batch_size=64).transitions
-    sampler = Sampler(transitions, batch_size=64)
+    prepared = prepare(table, data, batch_size=64)
+    transitions = prepared.transitions
+    sampler = Sampler(prepared.rows, batch_size=64)
     draws = Draws(torch.tensor([5, 6]), torch.tensor(0))
 
     batch = sampler.sample(draws)

@@ -25,7 +25,7 @@ from rayoff.agents import BC, Agent, make_agent
 from rayoff.batch import Batch
 from rayoff.checkpoint import flatten_state
 from rayoff.config import EvaluationConfig, SeemConfig, TrialConfig
-from rayoff.data import Transitions, load_table
+from rayoff.data import Rows, Transitions, load_table
 from rayoff.networks import enable_fast_products
 from rayoff.trial import Trial
 from rayoff.trial.agent_state import agent_state, load_agent_state
@@ -48,7 +48,7 @@ def make_sampler(num_rows: int = 200, device: str = "cpu") -> Sampler:
         next_actions=a_next,
         terminations=(torch.arange(num_rows) % 50 == 49).float(),
     )
-    return Sampler(Transitions(*(column.to(device) for column in transitions)), BATCH_SIZE)
+    return Sampler(Rows.of(Transitions(*(c.to(device) for c in transitions))), BATCH_SIZE)
 
 
 def make_replay(

@@ -18,7 +18,7 @@ from rayoff.config import (
     Precision,
     TrialConfig,
 )
-from rayoff.data import Transitions
+from rayoff.data import Rows, Transitions
 from rayoff.draws import AheadDraws, Draws
 from rayoff.networks import enable_fast_products, keep_freed_memory
 from rayoff.trial.replay import EagerStep, Replay, make_draws
@@ -117,10 +117,10 @@ def _make(case: Case) -> tuple[Agent, Sampler, Tensor, Tensor]:
     seeds = torch.arange(case.num_seeds, device=case.device)
     step = torch.zeros((), dtype=torch.int64, device=case.device)
     agent = make_agent(case.config, NUM_OBSERVATIONS, NUM_ACTIONS, Draws(seeds, step.clone()))
-    return agent, Sampler(_transitions(case.device), BATCH_SIZE), seeds, step
+    return agent, Sampler(_rows(case.device), BATCH_SIZE), seeds, step
 
 
-def _transitions(device: str) -> Transitions:
+def _rows(device: str) -> Rows:
     """Return random rows, of which each 500th ends an episode; (M, ...)."""
     generator = torch.Generator().manual_seed(0)
     widths = (NUM_OBSERVATIONS, NUM_ACTIONS, NUM_OBSERVATIONS, NUM_ACTIONS)
@@ -128,4 +128,4 @@ def _transitions(device: str) -> Transitions:
     rewards = torch.randn(NUM_ROWS, generator=generator)
     terminations = (torch.arange(NUM_ROWS) % 500 == 499).float()
     columns = (s, a, rewards, s_next, a_next, terminations)
-    return Transitions(*(column.to(device) for column in columns))
+    return Rows.of(Transitions(*(column.to(device) for column in columns)))

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 
 from rayoff.data.checks import check_preparation
 from rayoff.data.facts import DatasetFacts, TableMetadata, read_metadata, score
+from rayoff.data.packing import pack_rows
 from rayoff.data.sources import check_source, list_datasets, load_table
 from rayoff.data.subsets import subset_rows
 from rayoff.data.table import column_view, save_table
 
 if TYPE_CHECKING:
-    from rayoff.data.preparation import Normalizer, Prepared, Transitions, prepare
+    from rayoff.data.preparation import Normalizer, Prepared, Rows, Transitions, prepare
 
 __all__ = [
     "DatasetFacts",
     "Normalizer",
     "Prepared",
+    "Rows",
     "TableMetadata",
     "Transitions",
     "check_preparation",
@@ -26,6 +28,7 @@ __all__ = [
     "column_view",
     "list_datasets",
     "load_table",
+    "pack_rows",
     "prepare",
     "read_metadata",
     "save_table",

@@ -4,6 +4,7 @@ Shapes: M rows of the whole dataset, W values of a row.
 """
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,15 +16,27 @@ from rayoff.errors import DatasetError
 _RETURN_RANGE = 1000  # to which return_range scales best - worst, as IQL does
 
 
-def moments(values: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def moments(values: np.ndarray, rows: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and population standard deviation of some rows, float64, each (W,).
 
     In blocks, since numpy would hold all of them in float64.
+
+    Args:
+        values: (M, W).
+        rows: which; None: all.
     """
-    blocks = np.array_split(rows, math.ceil(len(rows) / BLOCK_ROWS))
-    mean = sum(values[block].sum(0, dtype=np.float64) for block in blocks) / len(rows)
-    squares = sum(np.square(values[block] - mean).sum(0) for block in blocks)
-    return np.asarray(mean), np.sqrt(squares / len(rows))
+    num_rows = len(values) if rows is None else len(rows)
+    num_blocks = math.ceil(num_rows / BLOCK_ROWS)
+    size, num_longer = divmod(num_rows, num_blocks)
+    edges = np.cumsum([size + 1] * num_longer + [size] * (num_blocks - num_longer))
+    places = [slice(start, stop) for start, stop in pairwise([0, *edges])]
+
+    def block(place: slice) -> np.ndarray:
+        return np.ascontiguousarray(values[place]) if rows is None else values[rows[place]]
+
+    mean = sum(block(place).sum(0, dtype=np.float64) for place in places) / num_rows
+    squares = sum(np.square(block(place) - mean).sum(0) for place in places)
+    return np.asarray(mean), np.sqrt(squares / num_rows)
 
 
 def reward_transform(
@@ -43,7 +56,7 @@ def reward_transform(
     if config.reward_normalization == "return_range":
         spread = (metadata.best_return - metadata.worst_return) / _RETURN_RANGE
     elif config.reward_normalization == "standard":
-        mean, std = moments(rewards[:, None], np.arange(len(rewards)))
+        mean, std = moments(rewards[:, None], None)
         center, spread = float(mean[0]), float(std[0])
     if spread == 0:
         raise DatasetError(

@@ -1,29 +1,19 @@
-"""What the largest trial of a study takes of memory: found out on one of its runs.
+"""What the largest trial of a study takes of memory: a bound, or found out on one of its runs.
 
-A run is built and takes a few steps, of which the last are recorded as a trial records them. All
-that it makes has an axis of runs, so that K runs take K times as much. What SEEM's readings take
-follows from the rows of the probe.
+All that a run makes has an axis of runs, so that K runs take K times as much. What SEEM's readings
+take follows from the rows of the probe.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
-import torch
 
-from rayoff.agents import Agent, make_agent
-from rayoff.checkpoint import flatten_state
 from rayoff.config import NetworkConfig, TrialConfig
-from rayoff.data import Transitions
-from rayoff.data.table import column_view
-from rayoff.draws import Draws, HeldDraws
+from rayoff.data import column_view
+from rayoff.data.packing import FIELDS
 from rayoff.search.packing import Demand
 from rayoff.study import PlannedTrial
-from rayoff.trial.agent_state import agent_state
-from rayoff.trial.program import Memory, Program
-from rayoff.trial.recording import Operation, Recording, storage_of
-from rayoff.trial.replay import EagerStep
-from rayoff.trial.sampling import Sampler
 
 _NUM_KERNELS = 15
 """Matrices of the size of a kernel that a reading makes of one critic: 13 to 15 were measured."""
@@ -42,6 +32,8 @@ def measure_demand(planned: Sequence[PlannedTrial], tables: Mapping[str, pa.Tabl
         planned: trials whose datasets are among ``tables``.
         tables: by source.
     """
+    from rayoff.search.run_memory import measure_run  # torch, which a bound does without
+
     largest: dict[str, TrialConfig] = {}
     for config in (trial.config for trial in planned):
         known = largest.setdefault(config.algorithm, config)
@@ -50,7 +42,7 @@ def measure_demand(planned: Sequence[PlannedTrial], tables: Mapping[str, pa.Tabl
         name: max(column_view(table, name).shape[1] for table in tables.values())
         for name in ("observations", "actions")
     }
-    runs = [_measure_run(config, *widths.values()) for config in largest.values()]
+    runs = [measure_run(config, *widths.values()) for config in largest.values()]
     state, step, arena = max(runs, key=sum)
     return replace(bound_demand(planned, tables), state=state, step=step, arena=arena)
 
@@ -86,8 +78,8 @@ def _network_rank(network: NetworkConfig, batch_size: int) -> float:
 
 
 def _data_bytes(config: TrialConfig, table: pa.Table) -> int:
-    """Return what a trial's rows take: its columns, and the copy that is sampled from."""
-    sizes = {name: column_view(table, name)[:1].size for name in Transitions._fields}
+    """Return what a trial's rows take at most: those it samples from, and on the way to them."""
+    sizes = {name: column_view(table, name)[:1].size for name in FIELDS}
     num_rows = int(config.data.fraction * table.num_rows) + 1
     return 2 * 4 * num_rows * sum(sizes.values())
 
@@ -97,52 +89,3 @@ def _probe_bytes(config: TrialConfig) -> int:
     num_critics = config.critic.num_critics if config.seem.critics == "all" else 1
     is_read = config.seem.period > 0 and hasattr(config.agent, "discount")
     return is_read * _NUM_KERNELS * 4 * config.seem.num_rows**2 * num_critics
-
-
-def _measure_run(
-    config: TrialConfig, num_observations: int, num_actions: int
-) -> tuple[int, int, int]:
-    """Return what one run takes: its state, its largest step, its replay's arena [byte]."""
-    seeds = torch.zeros(1, dtype=torch.int64)
-    agent = make_agent(config, num_observations, num_actions, Draws(seeds, torch.tensor(0)))
-    draws = HeldDraws(seeds, torch.tensor(0))
-    sampler = _sampler(config.batch_size, num_observations, num_actions)
-    eager = EagerStep(agent, sampler, draws, config.precision)
-    asked, memory, steps = [], Memory(), []
-    for _ in range(agent.actor_period):  # optimisers make their state
-        eager(read=True)
-        asked.append(list(draws.asked))
-    for keys in asked:
-        draws.advance()
-        draws.fill(keys)
-        with Recording() as recording:
-            info = eager.update()
-        steps.append(_bytes_made(recording.operations))
-        Program(recording.operations, info, memory)
-    return _state_bytes(agent), max(steps), memory.num_bytes
-
-
-def _sampler(batch_size: int, num_observations: int, num_actions: int) -> Sampler:
-    """Return a sampler of rows of zeros."""
-    widths = {"observations": num_observations, "actions": num_actions}
-    widths |= {f"next_{name}": width for name, width in widths.items()}
-    columns = {name: torch.zeros(batch_size, width) for name, width in widths.items()}
-    of_each = torch.zeros(batch_size)
-    return Sampler(Transitions(**columns, rewards=of_each, terminations=of_each), batch_size)
-
-
-def _state_bytes(agent: Agent) -> int:
-    tensors, _ = flatten_state(agent_state(agent))
-    sizes = {storage_of(tensor): tensor.untyped_storage().nbytes() for tensor in tensors.values()}
-    return sum(sizes.values())
-
-
-def _bytes_made(operations: Sequence[Operation]) -> int:
-    """Return the memory of all that was made by operations, none of it used twice."""
-    found: set[int] = set()
-    made: dict[int, int] = {}
-    for operation in operations:
-        found |= {storage_of(tensor) for tensor in operation.inputs} - made.keys()
-        new = (tensor.untyped_storage() for tensor in operation.results)
-        made |= {one._cdata: one.nbytes() for one in new if one._cdata not in found}
-    return sum(made.values())

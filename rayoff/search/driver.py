@@ -1,33 +1,38 @@
-"""Run a study's trials under Ray Tune, and go on with those that are not finished."""
+"""Run a study's trials under Ray Tune, and go on with those that are not finished.
+
+Ray Tune is imported while the workers, which need torch as well, import what they need. This
+process trains nothing, and does without torch.
+"""
 
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import ray
-from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from rayoff.callbacks import Failures, Progress, Summaries
+from rayoff.config import Precision
+from rayoff.data import pack_rows
 from rayoff.errors import RayoffError, StudyError
-from rayoff.networks import check_precision
 from rayoff.search.archive import Archive
 from rayoff.search.commands import typed
+from rayoff.search.daemons import ARCHIVE_ENVIRONMENT, let_trials_use_ready_workers
 from rayoff.search.demand import bound_demand, measure_demand
 from rayoff.search.devices import cluster_gpu_memory
 from rayoff.search.machine import gpu_memory
 from rayoff.search.packing import Packing, is_roomy, pack
 from rayoff.search.resources import Resources
 from rayoff.search.run_folder import RunFolder
-from rayoff.search.session import session
+from rayoff.search.session import retry_after_out_of_memory, session
 from rayoff.search.tables import load_tables
-from rayoff.search.trainable import Job, MetricsWriter, StudyTrial
-from rayoff.stopper import LostTrialStopper
 from rayoff.study import PlannedTrial
+
+if TYPE_CHECKING:
+    from rayoff.search.trainable import Job, MetricsWriter
 
 MAX_RETRIES = 3
 """Times that a trial is started again after an error or a lost node."""
@@ -51,7 +56,7 @@ class Outcome:
 def train(
     folder: RunFolder,
     resources: Resources,
-    write_metrics: MetricsWriter,
+    write_metrics: "MetricsWriter",
     *,
     tables: dict[str, pa.Table] | None = None,
     resumed_by: Sequence[str] | None = None,
@@ -89,20 +94,25 @@ def train(
                 folder.note_resume(resumed_by)
             for trial in planned:
                 (folder.trial_folder(trial.trial_id) / "error.txt").unlink(missing_ok=True)
-            with session() as current:
+            with session(len(planned)) as current:
                 request = _pack(resources, planned, tables, here=current.started).request
                 device = "cuda" if request["gpu"] else "cpu"
-                for trial in planned:
-                    check_precision(trial.config.precision, device)
+                _check_precisions(planned, device)
+                from rayoff.search.trainable import Job
+
                 job = Job(
                     planned={trial.trial_id: trial for trial in planned},
-                    tables={source: ray.put(tables.pop(source)) for source in list(tables)},
+                    tables={
+                        source: ray.put(pack_rows(tables.pop(source))) for source in list(tables)
+                    },
                     archive=start_archive(folder.path / "trials"),
                     num_threads=resources.cpus_per_trial,
                     device=device,
                     write_metrics=write_metrics,
                     checkpoint_seconds=checkpoint_seconds,
                 )
+                if current.started:
+                    let_trials_use_ready_workers()
                 _fit(folder, job, request, resources.max_concurrent, max_failed)
                 ended_by = current.ended_by
         failed = folder.failed()
@@ -112,12 +122,19 @@ def train(
 
 def _fit(
     folder: RunFolder,
-    job: Job,
+    job: "Job",
     request: dict[str, float],
     max_concurrent: int | None,
     max_failed: int | None,
 ) -> None:
     """Let Ray Tune train the trials of a job."""
+    from ray import tune
+
+    from rayoff.callbacks import Failures, Progress, Summaries
+    from rayoff.search.trainable import StudyTrial
+    from rayoff.stopper import LostTrialStopper
+
+    retry_after_out_of_memory()
     trial_ids = list(job.planned)
     stopper = LostTrialStopper(max_failed)
     with TemporaryDirectory(prefix="rayoff-") as scratch:
@@ -154,6 +171,17 @@ def _fit(
             ) from error
 
 
+def _check_precisions(planned: Sequence[PlannedTrial], device: str) -> None:
+    """Check that the trials' device has their precision."""
+    precisions: set[Precision] = {trial.config.precision for trial in planned}
+    if precisions == {"float32"}:
+        return  # every device has it: no torch is needed to tell
+    from rayoff.networks import check_precision
+
+    for precision in precisions:
+        check_precision(precision, device)
+
+
 def _pack(
     resources: Resources,
     planned: Sequence[PlannedTrial],
@@ -187,7 +215,11 @@ def start_archive(trials: Path) -> Any:  # noqa: ANN401 - actor handles are unty
     """Start the archive's actor on this node, where the run folder lies."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     actor = ray.remote(Archive).options(
-        num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here
+        num_cpus=0,
+        max_restarts=-1,
+        max_task_retries=-1,
+        scheduling_strategy=here,
+        runtime_env={"env_vars": ARCHIVE_ENVIRONMENT},
     )
     return actor.remote(trials)
 

@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-import torch
-
 from rayoff.provenance import list_gpus
 
 _OBJECT_STORE_SHARE = 0.3
@@ -13,6 +11,8 @@ _OBJECT_STORE_SHARE = 0.3
 
 def machine_resources() -> dict[str, float]:
     """Return cores, GPUs and memory [byte] of this machine, as a Ray started here counts them."""
+    import torch
+
     return {
         "CPU": float(len(os.sched_getaffinity(0))),
         "GPU": float(torch.cuda.device_count()),

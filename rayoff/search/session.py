@@ -1,22 +1,22 @@
 """A connection to Ray that is right for studies: authentication, code, signals, memory."""
 
-import functools
 import logging
 import os
 import secrets
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError
 
 import rayoff
 from rayoff.errors import RayoffError
+from rayoff.search.daemons import local_daemons
 
 _TUNE_ENVIRONMENT = {
     # Ray Tune's loggers lag, drop NaN and rewrite everything at each sync; ours do not.
@@ -38,12 +38,16 @@ class Session:
 
 
 @contextmanager
-def session() -> Iterator[Session]:
+def session(num_trials: int = 0) -> Iterator[Session]:
     """Connect to a running cluster, else start Ray on this machine.
 
     A connection that exists already is used as it is, and left open. The package is shipped to
-    all nodes, so that they run the code that the driver runs. SIGTERM and SIGHUP end a study as
-    SIGINT does, also where they are sent to the whole process group: trials keep their progress.
+    all nodes of a cluster, so that they run the code that the driver runs. SIGTERM and SIGHUP end
+    a study as SIGINT does, also where they are sent to the whole process group: trials keep their
+    progress.
+
+    Args:
+        num_trials: that are to be trained; so many workers may be made ready ahead of them.
 
     Raises:
         RayoffError: the cluster that the environment names cannot be reached.
@@ -53,7 +57,6 @@ def session() -> Iterator[Session]:
         os.environ.setdefault(name, value)
     # It prints every attempt of a failing trial; error.txt has them, and we say where it is.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    _retry_after_out_of_memory()
     opened = not ray.is_initialized()
     started = opened and not _cluster_address_known()
     if started:
@@ -61,9 +64,11 @@ def session() -> Iterator[Session]:
         # A batch system may end Ray's daemons together with the driver: those of this machine
         # do not come back, and all processes would look out for them for a minute.
         os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
-    if opened:
-        with _daemons_apart():
-            _connect()
+    if started:
+        with local_daemons(num_trials):
+            _connect({})
+    elif opened:
+        _connect(_shipped_package())
     current = Session(started)
     with _ends_as_interrupts(current):
         try:
@@ -75,11 +80,16 @@ def session() -> Iterator[Session]:
                 ray.shutdown()
 
 
-def _connect() -> None:
+def _shipped_package() -> dict[str, Any]:
+    """Return the environment that brings the driver's code to all nodes of a cluster."""
     package = Path(rayoff.__file__).parent
+    return {"py_modules": [str(package)], "excludes": ["**/__pycache__"]}
+
+
+def _connect(runtime_env: dict[str, Any]) -> None:
     try:
         ray.init(
-            runtime_env={"py_modules": [str(package)], "excludes": ["**/__pycache__"]},
+            runtime_env=runtime_env,
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
@@ -110,27 +120,6 @@ def _protect_local_ray() -> None:
     """
     if "RAY_AUTH_MODE" not in os.environ:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-
-
-@contextmanager
-def _daemons_apart() -> Iterator[None]:
-    """Let Ray start its daemons in process groups of their own.
-
-    A signal to the group, as ``timeout`` and shells send it, would end them before the driver,
-    which then could neither save nor leave for a minute. On Linux the kernel ends them with the
-    driver, however it ends; elsewhere Ray needs the common group for that.
-    """
-    from ray._private import services
-
-    starter = getattr(services, "ConsolePopen", None)
-    if starter is None or sys.platform != "linux":
-        yield
-        return
-    setattr(services, "ConsolePopen", functools.partial(starter, process_group=0))  # noqa: B010
-    try:
-        yield
-    finally:
-        setattr(services, "ConsolePopen", starter)  # noqa: B010
 
 
 @contextmanager
@@ -165,7 +154,7 @@ def _ends_as_interrupts(current: Session) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _retry_after_out_of_memory() -> None:
+def retry_after_out_of_memory() -> None:
     """Let Ray Tune treat a trial that Ray's memory monitor ended as one whose process died.
 
     Ray Tune 2.60 takes that error for an unknown one and breaks off all other trials. A version

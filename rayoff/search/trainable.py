@@ -1,23 +1,27 @@
-"""A trial as Ray Tune runs it: in an actor that is used again for the next trial."""
+"""A trial as Ray Tune runs it: in an actor that is used again for the next trial.
+
+The driver needs the names here as well. It trains nothing, so that torch, and what needs it, is
+imported in the worker alone.
+"""
 
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import ray
-import torch
 from ray import tune
 
 from rayoff.errors import CheckpointError
 from rayoff.search.archive import Files, pack, unpack
-from rayoff.search.policies import CONFIG, WEIGHTS, describe, weights
 from rayoff.study import PlannedTrial
-from rayoff.trial import Row, Trial
 
-MetricsWriter = Callable[[Path, Sequence[Row]], None]
+if TYPE_CHECKING:
+    from rayoff.trial import Row, Trial
+
+MetricsWriter = Callable[[Path, Sequence["Row"]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +31,7 @@ class Job:
     planned: Mapping[str, PlannedTrial]
     """Trials by their id."""
     tables: Mapping[str, Any]
-    """Reference to the Arrow table of each dataset: every trial of a node reads one copy."""
+    """Reference to the packed table of each dataset: every trial of a node reads one copy."""
     archive: Any
     """Handle of the ``Archive`` actor."""
     num_threads: int
@@ -69,6 +73,8 @@ class StudyTrial(tune.Trainable):
         that are archived at the end are of the trial's last step for all runs: those of a run
         that was stopped earlier have trained on beside the others, past its stop step.
         """
+        from rayoff.search.policies import WEIGHTS, weights
+
         trial = self._begun()
         if not trial.done:
             trial.advance()
@@ -87,10 +93,15 @@ class StudyTrial(tune.Trainable):
         if self.trial is not None and not self.trial.done:
             self._keep_checkpoint(self.trial)
 
-    def _begun(self) -> Trial:
+    def _begun(self) -> "Trial":
         """Return the trial; the first time, make it and go on from its checkpoint."""
         if self.trial is not None:
             return self.trial
+        import torch
+
+        from rayoff.search.policies import CONFIG, describe
+        from rayoff.trial import Trial
+
         torch.set_num_threads(self._job.num_threads)  # Ray's OMP_NUM_THREADS may be another
         table = ray.get(self._job.tables[self._planned.dataset])
         device, num_cpus = self._job.device, self._job.num_threads
@@ -106,7 +117,7 @@ class StudyTrial(tune.Trainable):
         self.trial = trial
         return trial
 
-    def _load(self, trial: Trial, checkpoint: Files) -> None:
+    def _load(self, trial: "Trial", checkpoint: Files) -> None:
         with tempfile.TemporaryDirectory() as folder:
             unpack(checkpoint, Path(folder))
             try:
@@ -118,7 +129,7 @@ class StudyTrial(tune.Trainable):
                     f"{str(error).replace(folder, place)} Remove it to begin the trial anew."
                 ) from error
 
-    def _keep_checkpoint(self, trial: Trial) -> None:
+    def _keep_checkpoint(self, trial: "Trial") -> None:
         if self._saved_step == trial.step:
             return
         with tempfile.TemporaryDirectory() as folder:
@@ -131,7 +142,7 @@ class StudyTrial(tune.Trainable):
         """Call a method of the archive for this trial, and wait for it."""
         ray.get(getattr(self._job.archive, method).remote(self._planned.trial_id, *arguments))
 
-    def _metrics_file(self, trial: Trial) -> Files:
+    def _metrics_file(self, trial: "Trial") -> Files:
         with tempfile.TemporaryDirectory() as folder:
             self._job.write_metrics(Path(folder), trial.rows)
             return pack(Path(folder))
@@ -153,7 +164,7 @@ def evaluation_processes(device: str, num_cpus: int) -> _EvaluationProcesses:
     return {"num_workers": num_cpus - 1, "overlap": num_cpus > 1}
 
 
-def report(trial: Trial, rows: list[Row]) -> dict[str, Any]:
+def report(trial: "Trial", rows: list["Row"]) -> dict[str, Any]:
     """Return what Ray Tune is told of a trial.
 
     Args:
@@ -187,12 +198,12 @@ def report(trial: Trial, rows: list[Row]) -> dict[str, Any]:
     }
 
 
-def _measure(row: Row) -> float:
+def _measure(row: "Row") -> float:
     """Return a run's score, or its return where the dataset has no reference returns."""
     return float(row.get("eval/score", row["eval/return"]))  # pyright: ignore[reportArgumentType]
 
 
-def _floors(trial: Trial) -> dict[str, float]:
+def _floors(trial: "Trial") -> dict[str, float]:
     """Return what a lost run, or one without a result, counts as in each measure."""
     ref_min, ref_max = trial.facts.ref_min, trial.facts.ref_max
     if ref_min is None or ref_max is None:

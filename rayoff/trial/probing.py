@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rayoff.agents import Agent
 from rayoff.config import SeemConfig
-from rayoff.data import Transitions
+from rayoff.data import Rows
 from rayoff.networks import Critic
 from rayoff.seem import read_seem
 
@@ -26,22 +26,20 @@ class Probe:
         terminations: 1 where the episode ended by itself, (K, M).
     """
 
-    def __init__(
-        self, transitions: Transitions, config: SeemConfig, num_runs: int, discount: float
-    ) -> None:
+    def __init__(self, rows: Rows, config: SeemConfig, num_runs: int, discount: float) -> None:
         """Draw the probe rows from the trained rows, once, by the probe's own seed."""
-        num_rows = min(config.num_rows, len(transitions.rewards))
+        num_rows = min(config.num_rows, len(rows))
         rng = np.random.default_rng(config.probe_seed)
-        chosen = rng.choice(len(transitions.rewards), num_rows, replace=False)
-        index = torch.from_numpy(np.sort(chosen)).to(transitions.rewards.device)
+        chosen = rng.choice(len(rows), num_rows, replace=False)
+        taken = rows.take(torch.from_numpy(np.sort(chosen)).to(rows.packed.device))
 
         def stacked(column: Tensor) -> Tensor:
-            return column[index].expand(num_runs, *[-1] * column.dim())
+            return column.contiguous().expand(num_runs, *[-1] * column.dim())
 
-        self.observations = stacked(transitions.observations)
-        self.actions = stacked(transitions.actions)
-        self.next_observations = stacked(transitions.next_observations)
-        self.terminations = stacked(transitions.terminations)
+        self.observations = stacked(taken.observations)
+        self.actions = stacked(taken.actions)
+        self.next_observations = stacked(taken.next_observations)
+        self.terminations = stacked(taken.terminations)
         self._config, self._discount = config, discount
 
     def read(self, agent: Agent, runs: Sequence[int] | None = None) -> dict[str, Tensor]:

@@ -86,11 +86,11 @@ class Trial:
         sizes = self.facts.observation_size, self.facts.action_size
         self.agent = make_agent(config, *sizes, Draws(seeds, start))
         self._draws = make_draws(seeds, start.clone())
-        sampler = Sampler(prepared.transitions, config.batch_size)
+        sampler = Sampler(prepared.rows, config.batch_size)
         self._replay = Replay(
             self.agent, sampler, self._draws, precision=config.precision, eager=eager
         )
-        self.watch = Watch(config, self.facts, prepared.transitions)
+        self.watch = Watch(config, self.facts, prepared.rows)
         self.evaluations = Evaluations(config, self.facts, num_workers)
         self._overlaps = overlap
         self.step = 0

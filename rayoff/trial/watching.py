@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rayoff.agents import Agent
 from rayoff.config import TD3Config, TrialConfig
-from rayoff.data import DatasetFacts, Transitions
+from rayoff.data import DatasetFacts, Rows
 from rayoff.divergence import RunMonitor, q_bound
 from rayoff.draws import Draws
 from rayoff.forecast import choose_law
@@ -32,22 +32,22 @@ class Watch:
         bound: largest |Q| that the rewards allow [reward].
     """
 
-    def __init__(self, config: TrialConfig, facts: DatasetFacts, transitions: Transitions) -> None:
+    def __init__(self, config: TrialConfig, facts: DatasetFacts, rows: Rows) -> None:
         """Draw the probe rows, and begin to watch.
 
         Args:
             config: of the trial.
             facts: of the data.
-            transitions: what the trial trains on.
+            rows: what the trial trains on.
         """
         self._config = config
         agent, num_runs = config.agent, len(config.seeds)
         # an agent that bootstraps nothing has no discount
         discount = agent.discount if isinstance(agent, TD3Config) else 0.0
-        self.probe = Probe(transitions, config.seem, num_runs, discount)
+        self.probe = Probe(rows, config.seem, num_runs, discount)
         self.bound = q_bound(facts.reward_max_abs, discount)
         self._monitors = [self._make_monitor() for _ in config.seeds]
-        self._audited = _draw_audited(config, transitions.rewards.device)
+        self._audited = _draw_audited(config, rows.packed.device)
 
     def _make_monitor(self) -> RunMonitor:
         config, agent = self._config, self._config.agent
