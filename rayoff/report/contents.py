@@ -17,6 +17,8 @@ from rayoff.report.tables import (
     format_fraction,
     format_interval,
     format_number,
+    format_p_value,
+    format_rate,
     format_share,
     table_columns,
 )
@@ -69,7 +71,7 @@ def effects(found: list[Effect]) -> ReportTable:
         ("difference [95% interval]", lambda r: _interval(r, "difference", "", "+")),
         ("better", lambda r: format_share(r["share_improved"])),
         ("diverged", lambda r: f"{r['num_diverged']} instead of {r['num_diverged_baseline']}"),
-        ("p by Holm", lambda r: _p_value(r["p_holm"])),
+        ("p by Holm", lambda r: format_p_value(r["p_holm"])),
         ("verdict", lambda r: r["verdict"]),
     ]
     data = effects_table(found)
@@ -85,7 +87,7 @@ def rates(frame: pd.DataFrame) -> ReportTable:
         ("arm", lambda r: r["arm"]),
         ("data", lambda r: format_fraction(r["fraction"])),
         ("diverged", lambda r: f"{r['num_diverged']} of {r['num_runs']}"),
-        ("rate [95% interval]", lambda r: _percent_interval(r["rate"], r["low"], r["high"])),
+        ("rate [95% interval]", lambda r: format_rate(r["rate"], r["low"], r["high"])),
         ("median stop step", lambda r: format_number(r["stop_step"], 0)),
     ]
     data = rates_table(frame)
@@ -122,9 +124,7 @@ def aggregates(scores: ArmScores) -> ReportTable:
         ("median [95% interval]", lambda r: _interval(r, "median", "median_")),
         (
             "P(above the baseline) [95% interval]",
-            lambda r: _percent_interval(
-                r["improvement"], r["improvement_low"], r["improvement_high"]
-            ),
+            lambda r: format_rate(r["improvement"], r["improvement_low"], r["improvement_high"]),
         ),
     ]
     about = "each arm over all datasets and shares of the data that every arm has"
@@ -292,18 +292,8 @@ def _interval(row: Row, name: str, ends: str, sign: str = "") -> str:
     return format_interval(value, low, high, sign)
 
 
-def _percent_interval(value: float, low: float | None, high: float | None) -> str:
-    if low is None or high is None or math.isnan(low):
-        return f"{value:.0%}"
-    return f"{value:.0%} [{low:.0%}, {high:.0%}]"
-
-
 def _share_of_data(fraction: str) -> str:
     return fraction if fraction == "all" else format_fraction(float(fraction))
-
-
-def _p_value(p_value: float) -> str:
-    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
 
 
 def _foretold(row: Row) -> str:

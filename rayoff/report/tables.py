@@ -55,6 +55,18 @@ def format_share(share: float | None) -> str:
     return "-" if share is None or math.isnan(share) else f"{share:.0%}"
 
 
+def format_rate(value: float, low: float | None, high: float | None) -> str:
+    """Return a rate with its interval, ``40% [12%, 77%]``; without where there is none."""
+    if low is None or high is None or math.isnan(low):
+        return f"{value:.0%}"
+    return f"{value:.0%} [{low:.0%}, {high:.0%}]"
+
+
+def format_p_value(p_value: float) -> str:
+    """Return a p-value with three digits, or that it is smaller."""
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
 def format_estimate(row: Row) -> str:
     """Return a summary row's central value with its interval, or that it is the floor."""
     if row["num_runs"] and row["num_diverged"] == row["num_runs"] and row["measure"]:
