@@ -117,15 +117,29 @@ def resume(
     return _train(opened, resources, max_failures=max_failures, resumed_by=sys.orig_argv)
 
 
-def report(folder: Positional[Path], /) -> int:
-    """Write tables, figures and report.html of a run folder, finished or not.
+def report(
+    folder: Positional[Path],
+    others: Positional[tuple[Path, ...]] = (),
+    /,
+    *,
+    out: Path | None = None,
+) -> int:
+    """Write tables, figures and report.html of a run folder, finished or not, or of several.
 
     What the folder holds is enough: it may come from another version, or from another machine.
 
     Args:
         folder: the run folder, runs/<study>-<hash>.
+        others: run folders to be compared with it in one report.
+        out: where the report on several is written; without it, beside the first.
     """
-    _print_answer(folder)
+    if others:
+        from rayoff.report import write_comparison_report
+
+        page = write_comparison_report([folder, *others], out)
+        print(f"Comparison: {shown(page)}")
+    else:
+        _print_answer(folder)
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from rayoff.report.effects import Effect, effects_table, find_effects
 from rayoff.report.headline import Headline, headlines
-from rayoff.report.page import write_report
+from rayoff.report.page import write_comparison_report, write_report
 from rayoff.report.summary import SUMMARY_COLUMNS, summarize
 from rayoff.report.tables import render_markdown, render_table, rich_tables
 
@@ -17,5 +17,6 @@ __all__ = [
     "render_table",
     "rich_tables",
     "summarize",
+    "write_comparison_report",
     "write_report",
 ]

@@ -66,7 +66,7 @@ def effects(found: list[Effect]) -> ReportTable:
     columns: list[Column] = [
         ("choice", lambda r: f"{r['axis']} = {r['value']} instead of {r['baseline']}"),
         ("dataset", lambda r: r["dataset"]),
-        ("data", lambda r: _share_of_data(r["fraction"])),
+        ("data", lambda r: format_fraction(r["fraction"])),
         ("pairs", lambda r: str(r["num_pairs"])),
         ("difference [95% interval]", lambda r: _interval(r, "difference", "", "+")),
         ("better", lambda r: format_share(r["share_improved"])),
@@ -290,10 +290,6 @@ def _interval(row: Row, name: str, ends: str, sign: str = "") -> str:
         return "-"
     low, high = (math.nan if end is None else end for end in (low, high))
     return format_interval(value, low, high, sign)
-
-
-def _share_of_data(fraction: str) -> str:
-    return fraction if fraction == "all" else format_fraction(float(fraction))
 
 
 def _foretold(row: Row) -> str:

@@ -1,5 +1,8 @@
 """The report's files: tables, figures, one HTML page that needs nothing else, a README."""
 
+import json
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +37,7 @@ from rayoff.report.stops import audit, check_forecasts
 from rayoff.report.summary import summarize
 from rayoff.report.tables import format_interval, notes
 from rayoff.report.waterfall import find_waterfalls
-from rayoff.results import arm_order, read_results, write_results
+from rayoff.results import arm_order, read_results, write_comparison, write_results
 
 SECTIONS = {
     "headline": "Answer",
@@ -53,6 +56,9 @@ SECTIONS = {
     "downloads": "Files",
 }
 """Sections of the page by id, in their order: the answer, the evidence, the apparatus."""
+
+_MAX_NAME = 120
+"""Characters of the name of a comparison's folder."""
 
 _FOLDER_FILES = ("study.json", "provenance.json", "optuna.journal")
 
@@ -105,6 +111,27 @@ def write_report(run_folder: Path) -> Path:
     readme = _template("readme.md").render(context)
     (run_folder / "README.md").write_text(readme, encoding="utf-8")
     return path
+
+
+def write_comparison_report(run_folders: Sequence[Path], folder: Path | None = None) -> Path:
+    """Write one report on several run folders; return the path of its ``report.html``.
+
+    Args:
+        run_folders: two or more; the first holds the baseline.
+        folder: where the report is written; None: beside the first, named after all.
+
+    Raises:
+        ResultsError: as ``rayoff.results.write_comparison``.
+    """
+    names = [path.absolute().name for path in run_folders]
+    if folder is None:
+        folder = run_folders[0].absolute().parent / "+".join(names)[:_MAX_NAME]
+    write_comparison(run_folders, folder)
+    origins = [read_if_there(path / "provenance.json") for path in run_folders]
+    about = {"command": shlex.join(["rayoff", "report", *map(str, run_folders)])}
+    provenance = json.dumps(about | dict(zip(names, origins, strict=True)), indent=1)
+    (folder / "provenance.json").write_text(provenance + "\n", encoding="utf-8")
+    return write_report(folder)
 
 
 def _analyse(frame: pd.DataFrame, search: Search | None) -> tuple[Analysis, pd.DataFrame]:

@@ -45,9 +45,9 @@ def format_interval(value: float, low: float, high: float, sign: str = "") -> st
     return texts[0] if math.isnan(low) else f"{texts[0]} [{texts[1]}, {texts[2]}]"
 
 
-def format_fraction(fraction: float) -> str:
-    """Return a share of the data in percent, ``0.1%`` to ``100%``."""
-    return f"{100 * fraction:g}%"
+def format_fraction(fraction: float | str) -> str:
+    """Return a share of the data in percent, ``0.1%`` to ``100%``; ``all`` as it is."""
+    return "all" if fraction == "all" else f"{100 * float(fraction):g}%"
 
 
 def format_share(share: float | None) -> str:

@@ -5,6 +5,7 @@ into ``results.parquet``, whose columns are ``RESULT_COLUMNS``; reports read not
 the points of a search: ``read_points`` has a row for each of them.
 """
 
+from rayoff.results.comparison import write_comparison
 from rayoff.results.folder import (
     collect,
     divergence_reasons,
@@ -40,6 +41,7 @@ __all__ = [
     "read_points",
     "read_results",
     "run_table",
+    "write_comparison",
     "write_metrics",
     "write_results",
 ]

@@ -80,6 +80,16 @@ def read_results(path: Path) -> pd.DataFrame:
     return frame
 
 
+def default_setting(algorithm: str, column: str) -> Any:  # noqa: ANN401
+    """Return the default of a setting; None where an algorithm has no such setting.
+
+    Args:
+        algorithm: a key of ``rayoff.agents``.
+        column: of the results, such as ``config.critic.norm``.
+    """
+    return _defaults({"algorithm": algorithm}).get(column.removeprefix("config."))
+
+
 def divergence_reasons(trial_folder: Path) -> dict[int, str]:
     """Return why runs of a trial diverged, by seed; runs that did not are left out.
 

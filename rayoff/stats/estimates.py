@@ -10,8 +10,11 @@ from scipy import stats as scipy_stats
 from rayoff.stats.strata import Strata, check_strata
 
 MIN_BOOTSTRAP_RUNS = 5
-"""Runs of the smallest stratum below which the bootstrap's interval is too narrow: a nominal
-95% covers 74% to 77% with 3 runs of one dataset, and 89% with 5 (benchmarks/interval_coverage.py)."""
+"""Runs of the smallest stratum below which the bootstrap's interval is too narrow.
+
+A nominal 95% covers 74% to 77% with 3 runs of one dataset, and 89% with 5, by
+benchmarks/interval_coverage.py.
+"""
 
 
 class Estimate(NamedTuple):
