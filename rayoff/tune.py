@@ -14,9 +14,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import pyarrow as pa
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
@@ -24,8 +23,10 @@ from rayoff import __version__
 from rayoff.errors import RayoffError, StudyError
 from rayoff.search import Resources, RunFolder
 from rayoff.search.commands import shown, typed
-from rayoff.search.tables import load_tables
 from rayoff.study import Study, load_study, override, smoke, trials
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 StudyName = Positional[str]
 Assignments = Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar="KEY=VALUE")]
@@ -93,6 +94,8 @@ def run(
         print(f"{finished} holds this study, finished. To train it again, remove that folder.")
         _print_answer(finished.path)
         return 0
+    from rayoff.search.tables import load_tables
+
     tables = load_tables(trials(chosen))
     folder = RunFolder.create(runs_dir, chosen, sys.orig_argv)
     return _train(folder, resources, max_failures=max_failures, tables=tables)
@@ -237,7 +240,7 @@ def _train(
     resources: Resources,
     *,
     max_failures: int | None,
-    tables: dict[str, pa.Table] | None = None,
+    tables: "dict[str, pa.Table] | None" = None,
     resumed_by: Sequence[str] | None = None,
 ) -> int:
     """Train the unfinished trials of a run folder, print the answer, return the exit code."""
