@@ -18,6 +18,7 @@ from rayoff.report.matching import (
     comparisons,
     datasets_of,
     ended_runs,
+    has_references,
     match,
     matching_columns,
     measure_of,
@@ -45,7 +46,7 @@ NO_DIFFERENCE, TOO_FEW = "no difference shown", "too few runs"
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """One value of an axis against the baseline's, over runs that are equal in all else.
+    """One value of an axis against another, over runs that are equal in all else.
 
     Pairs share dataset, fraction, seed and every other choice. Only runs that ended count.
     """
@@ -56,7 +57,7 @@ class Effect:
     value: Any
     """What is tried."""
     baseline: Any
-    """What the baseline arm has."""
+    """What it is compared with: the baseline arm's, or in a ladder that of the step before."""
     is_overall: bool
     """Whether it is over all runs that may be pooled: one of the answer's sentences."""
     dataset: str | None
@@ -120,7 +121,7 @@ def find_effects(frame: pd.DataFrame) -> list[Effect]:
     Returns:
         In the study's order of axes and values. Scores of one source are pooled over datasets;
         raw returns never are. An arm that differs from every other in more than one choice is
-        compared with the baseline as a whole.
+        compared with the baseline as a whole, unless the design names its partner.
     """
     runs = ended_runs(frame)
     effects: list[Effect] = []
@@ -131,7 +132,7 @@ def find_effects(frame: pd.DataFrame) -> list[Effect]:
         compared |= {run["arm"] for pair in pairs.values() for run in pair}
         effects += _effects_of(pairs, axis, value, reference)
     baseline, *others = arm_order(frame)
-    for arm in others:
+    for arm in [] if has_references(frame) else others:
         if arm not in compared:
             pairs = match(runs, OTHER_ARM, arm, baseline, matching_columns(axes, OTHER_ARM))
             effects += _effects_of(pairs, OTHER_ARM, arm, baseline)

@@ -12,7 +12,7 @@ Run = dict[Hashable, Any]
 Key = tuple[str, ...]
 """What matched runs share."""
 Pairs = dict[Key, tuple[Run, Run]]
-"""A run with the value and its partner with the baseline's, by what they share."""
+"""A run with the value and its partner with the reference's, by what they share."""
 
 OTHER_ARM = "arm"
 """The axis of an arm that differs from every other in more than one choice."""
@@ -38,13 +38,39 @@ def axis_name(axis: str) -> str:
 
 
 def comparisons(frame: pd.DataFrame) -> Iterator[tuple[str, Any, Any]]:
-    """Yield axis, value and the baseline arm's value, where both arms have the choice at all."""
+    """Yield axis, value and the value that it is compared with, where both arms have the choice.
+
+    That is the value of the arm that the design names, as a ladder does the step before, or else
+    of the baseline.
+    """
     arms = frame.drop_duplicates("arm").to_dict(orient="records")
+    if has_references(frame):
+        yield from _named_comparisons(arms, axes_of(frame))
+        return
     baseline = next(arm for arm in arms if arm["arm"] == arm_order(frame)[0])
     for axis in axes_of(frame):
         for value in dict.fromkeys(arm[axis] for arm in arms):
             if not pd.isna(value) and not pd.isna(baseline[axis]) and value != baseline[axis]:
                 yield axis, value, baseline[axis]
+
+
+def has_references(frame: pd.DataFrame) -> bool:
+    """Whether the design names the arm with which each is compared; not of several studies."""
+    return "run" not in frame and bool(frame["reference"].notna().any())
+
+
+def _named_comparisons(arms: list[Run], axes: list[str]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield what each arm changes of its reference, if both are there and it is one choice."""
+    by_name = {arm["arm"]: arm for arm in arms}
+    for arm in arms:
+        reference = by_name.get(arm["reference"])
+        if reference is None:
+            continue
+        changed = [axis for axis in axes if str(arm[axis]) != str(reference[axis])]
+        if "algorithm" in changed:  # its own hyperparameters come with it
+            changed = [axis for axis in changed if not axis.startswith("config.agent.")]
+        if len(changed) == 1:
+            yield changed[0], arm[changed[0]], reference[changed[0]]
 
 
 def matching_columns(axes: list[str], axis: str) -> list[str]:

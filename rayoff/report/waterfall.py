@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from rayoff.report.matching import Key, Run, axes_of, axis_name, ended_runs, pools
+from rayoff.report.matching import Key, Run, axes_of, axis_name, ended_runs, has_references, pools
 from rayoff.results import arm_order
 from rayoff.stats import Estimate, pooled_t_mean
 
@@ -72,6 +72,11 @@ def _waterfall(frame: pd.DataFrame, runs: list[Run], dataset: str | None) -> Wat
     baseline, best = arm_order(frame)[0], _best_arm(runs)
     if best == baseline:
         return f"No arm has a larger mean than the baseline, {baseline}."
+    if isinstance(arms[best]["reference"], str) and has_references(frame):
+        return (
+            f"The best arm is {best}. What each step adds to the arm with which the design "
+            "compares it stands under the effects."
+        )
     changed = [axis for axis in axes if not _equal(arms[baseline][axis], arms[best][axis])]
     if len(changed) < 2 or len(changed) > _MAX_CHOICES:
         count = "one choice" if len(changed) == 1 else f"{len(changed)} choices"
