@@ -23,7 +23,7 @@ from rayoff import __version__
 from rayoff.errors import RayoffError, StudyError
 from rayoff.search import Resources, RunFolder
 from rayoff.search.commands import shown, typed
-from rayoff.study import Study, load_study, override, smoke, trials
+from rayoff.study import Study, foreseen_trials, load_study, override, smoke, trials
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,9 +58,15 @@ def plan(
     """
     chosen = _study(study, assignments, seeds, small)
     from rayoff.search.planning import describe_plan, measure_cost
+    from rayoff.search.search_planning import NUM_MEASURED_POINTS, describe_search_plan
 
-    cost = measure_cost(trials(chosen), resources) if measure else None
-    print(describe_plan(chosen, resources, cost))
+    foreseen, is_search = foreseen_trials(chosen), chosen.search is not None
+    num_measured = NUM_MEASURED_POINTS if is_search else 1
+    cost = measure_cost(foreseen, resources, num_measured) if measure else None
+    if is_search:
+        print(describe_search_plan(chosen, cost))
+    else:
+        print(describe_plan(chosen, resources, cost))
     return 0
 
 
@@ -94,9 +100,9 @@ def run(
         print(f"{finished} holds this study, finished. To train it again, remove that folder.")
         _print_answer(finished.path)
         return 0
-    from rayoff.search.tables import load_tables
+    from rayoff.search.tables import load_study_tables
 
-    tables = load_tables(trials(chosen))
+    tables = load_study_tables(chosen)
     folder = RunFolder.create(runs_dir, chosen, sys.orig_argv)
     return _train(folder, resources, max_failures=max_failures, tables=tables)
 
@@ -244,16 +250,16 @@ def _train(
     resumed_by: Sequence[str] | None = None,
 ) -> int:
     """Train the unfinished trials of a run folder, print the answer, return the exit code."""
-    from rayoff.results import write_metrics
+    from rayoff.results import measure_trial, write_metrics
     from rayoff.search import train
 
-    unfinished = len(folder.unfinished())
-    print(f"{unfinished} of {len(folder.planned)} trials to train into {folder}")
+    print(f"{folder.outlook()} into {folder}")
     print(f"Watch: {typed('tensorboard', '--logdir', str(folder))}", flush=True)
     outcome = train(
         folder,
         resources,
         write_metrics,
+        measure_trial,
         tables=tables,
         resumed_by=resumed_by,
         max_failed=max_failures,
@@ -261,18 +267,24 @@ def _train(
     _print_answer(folder.path)
     for trial_id in outcome.failed:
         print(f"Failed: {folder}/trials/{trial_id}/error.txt", file=sys.stderr)
-    if outcome.failed or outcome.unfinished:
+    if outcome.failed or outcome.unfinished or outcome.search_left:
         print(f"Go on with: {typed('rayoff', 'resume', str(folder))}", file=sys.stderr)
     if outcome.failed:
         return 1
-    return 128 + outcome.ended_by if outcome.unfinished else 0
+    return 128 + outcome.ended_by if outcome.unfinished or outcome.search_left else 0
 
 
 def _print_answer(folder: Path) -> None:
     """Write the results and the report, and print the table and where all of it lies."""
     from rich.console import Console
 
-    from rayoff.report import render_table, rich_tables, summarize, write_report
+    from rayoff.report import (
+        describe_search,
+        render_table,
+        rich_tables,
+        summarize,
+        write_report,
+    )
     from rayoff.results import count_runs, read_results
 
     page = write_report(folder)
@@ -288,6 +300,8 @@ def _print_answer(folder: Path) -> None:
         console.print(*rich_tables(summary), sep="\n")
     else:
         print(render_table(summary))
+    for sentence in describe_search(folder):
+        print(sentence)
     print(f"Results: {shown(folder / 'results.parquet')}, report: {shown(page)}")
     print(f"TensorBoard: {typed('tensorboard', '--logdir', shown(folder))}")
 

@@ -145,7 +145,7 @@ class Progress(Observer):
         state = self._states[trial_id]
         state.status = "done"
         report = state.report
-        result = f"score {report['score']:.1f}" if report["evaluated"] else "no score"
+        result = self.result_of(trial_id, report)
         if reasons := report["reasons"]:
             result = f"{len(reasons)} of {report['num_runs']} runs diverged"
         self._write(f"{trial_id} ended at step {state.step:,}: {result}")
@@ -177,9 +177,8 @@ class Progress(Observer):
         count = Counter(state.status for state in states)
         done = self._num_trials - len(self._states) + count["done"]
         diverged = sum(state.report.get("num_diverged", 0) for state in states)
-        elapsed = time.monotonic() - self._started
         parts = [
-            f"[{_clock(elapsed)}] {done} of {self._num_trials} trials done",
+            f"[{self.elapsed()}] {done} of {self._num_trials} trials done",
             f"{count['running']} running",
             f"{count['failed']} failed",
             f"{diverged} runs diverged",
@@ -201,6 +200,18 @@ class Progress(Observer):
         if told not in self._told:  # a trial that is tried again after an error trains again
             self._told.add(told)
             self._write(f"{trial_id} seed {row['seed']} {event} at step {row['step']:,}: {why}")
+
+    def elapsed(self) -> str:
+        """Return the time since the session began, as 1:02:03."""
+        return clock(time.monotonic() - self._started)
+
+    def result_of(self, trial_id: str, report: dict[str, Any]) -> str:
+        """Return what came of a trial of which no run is lost."""
+        return f"score {report['score']:.1f}" if report["evaluated"] else "no score"
+
+    def expect(self, planned: PlannedTrial) -> None:
+        """Take note of a trial of which nothing is known yet."""
+        self._states.setdefault(planned.trial_id, _State(planned.config.num_steps))
 
     def _best_trial(self) -> list[str]:
         """Return the trial with the best last score, as a part of the line.
@@ -226,7 +237,7 @@ class Progress(Observer):
         if self._training_since is None or not 0 < trained < total:
             return []
         left = (time.monotonic() - self._training_since) * (total - trained) / trained
-        return [f"{trained / total:.0%} of the steps", f"about {_clock(left)} left"]
+        return [f"{trained / total:.0%} of the steps", f"about {clock(left)} left"]
 
     def _show(self) -> None:
         """Write the line; on a terminal, draw it above the table."""
@@ -263,6 +274,6 @@ def _describe_suspicion(row: dict[str, Any]) -> str:
     return f"{told}, row-normalised SEEM {seem:.2g}" if math.isfinite(seem) else told
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
     """Return a duration as 1:02:03."""
     return str(timedelta(seconds=round(seconds)))

@@ -35,7 +35,8 @@ class Summaries(Observer):
 
     Args:
         run_folder: where the event files go.
-        planned: all trials of the study: their settings are the columns of the HParams tab.
+        planned: the trials of the study: their settings are the columns of the HParams tab. A
+            search adds others as they begin.
     """
 
     def __init__(self, run_folder: Path, planned: Sequence[PlannedTrial]) -> None:
@@ -53,6 +54,9 @@ class Summaries(Observer):
         **info: Any,  # noqa: ANN401
     ) -> None:
         """Write the columns of the HParams tab."""
+        self._write_columns()
+
+    def _write_columns(self) -> None:
         file = EventFile(self._run_folder / "tensorboard")
         values = {name: column.values() for name, column in self._columns.items()}
         file.add(experiment(values, HPARAMS_METRICS))
@@ -62,6 +66,10 @@ class Summaries(Observer):
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ANN401
         """Begin the event files of a trial, and show it in the HParams tab."""
         trial_id = trial.config["trial"]
+        if trial_id not in self._planned:  # a search has found it
+            self._planned[trial_id] = trial.config["planned"]
+            self._columns = _columns(list(self._planned.values()))
+            self._write_columns()
         self._close(trial_id)
         parent = self._run_folder / "trials" / trial_id
         seeds = self._planned[trial_id].config.seeds

@@ -13,6 +13,7 @@ from rayoff.results.folder import (
     write_results,
 )
 from rayoff.results.json_files import read_json
+from rayoff.results.measure import measure_trial
 from rayoff.results.points import (
     OBJECTIVES,
     best_so_far,
@@ -35,6 +36,7 @@ __all__ = [
     "confirmations",
     "count_runs",
     "divergence_reasons",
+    "measure_trial",
     "pareto_front",
     "read_dimensions",
     "read_json",

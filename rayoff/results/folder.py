@@ -1,5 +1,6 @@
 """A run folder as one table: the study's trials joined with the metrics that they wrote."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from operator import ne
 from pathlib import Path
@@ -53,6 +54,20 @@ def collect(run_folder: Path) -> pa.Table:
         metrics = _trial_metrics(folder, configs[index].get("seeds", ()))
         parts.append(_join(metrics, identity, settings, _facts(folder)))
     return _ordered(pa.concat_tables(parts, promote_options="default"))
+
+
+def trial_table(folder: Path, seeds: Sequence[int]) -> pa.Table:
+    """Return the rows of one trial as ``collect`` does, without its settings.
+
+    Args:
+        folder: the trial's folder in a run folder.
+        seeds: of its runs.
+
+    Raises:
+        ResultsError: its metrics cannot be read.
+    """
+    metrics = _trial_metrics(folder, list(seeds))
+    return _ordered(_join(metrics, {"trial": folder.name}, {}, _facts(folder)))
 
 
 def write_results(run_folder: Path) -> Path:

@@ -12,14 +12,7 @@ import numpy as np
 import pandas as pd
 
 from rayoff.results.json_files import read_json
-
-OBJECTIVES = {"score": "maximize", "device_seconds": "minimize", "divergence_rate": "minimize"}
-"""What a search may optimise, and in which direction; every point that ended has all of them.
-
-``score`` is the mean over runs of their ``value`` in ``run_table``, then over datasets and
-fractions; ``device_seconds`` [s] is training time multiplied by the share of a GPU, or without
-one by the CPU cores; ``divergence_rate`` is the share of runs that diverged.
-"""
+from rayoff.study import OBJECTIVES
 
 _COLUMNS: dict[str, str] = {
     "point": "int64",

@@ -27,11 +27,13 @@ from rayoff.search.machine import gpu_memory
 from rayoff.search.packing import Packing, is_roomy, pack
 from rayoff.search.resources import Resources
 from rayoff.search.run_folder import RunFolder
-from rayoff.search.session import retry_after_out_of_memory, session
-from rayoff.search.tables import load_tables
-from rayoff.study import PlannedTrial
+from rayoff.search.session import Session, retry_after_out_of_memory, session
+from rayoff.search.tables import load_study_tables, load_tables
+from rayoff.study import PlannedTrial, foreseen_trials
 
 if TYPE_CHECKING:
+    from rayoff.search.exploration import Measure
+    from rayoff.search.supply import Supply
     from rayoff.search.trainable import Job, MetricsWriter
 
 MAX_RETRIES = 3
@@ -51,12 +53,15 @@ class Outcome:
     """Trials that were not trained to their end and did not fail: the study was interrupted."""
     ended_by: int = signal.SIGINT
     """The signal that interrupted it, if one did."""
+    search_left: bool = False
+    """Whether a search has points to come, or its winner to confirm."""
 
 
 def train(
     folder: RunFolder,
     resources: Resources,
     write_metrics: "MetricsWriter",
+    measure: "Measure | None" = None,
     *,
     tables: dict[str, pa.Table] | None = None,
     resumed_by: Sequence[str] | None = None,
@@ -73,6 +78,7 @@ def train(
         folder: where results go.
         resources: what each trial asks for.
         write_metrics: of ``rayoff.results``, a higher floor that is handed in.
+        measure: ``measure_trial`` of the same; a search needs it.
         tables: as ``load_tables`` gives them, emptied here, since Ray's object store then holds
             them; None: they are loaded.
         resumed_by: the command line of a resume, for the record; None: the folder is new.
@@ -86,64 +92,103 @@ def train(
             does not have their precision.
         RayoffError: Ray broke off; what was trained is kept.
     """
-    ended_by = Outcome.ended_by
     with folder.locked():
-        if planned := folder.unfinished():
-            tables = load_tables(planned) if tables is None else tables
-            if resumed_by is not None:
-                folder.note_resume(resumed_by)
-            for trial in planned:
-                (folder.trial_folder(trial.trial_id) / "error.txt").unlink(missing_ok=True)
-            with session(len(planned)) as current:
-                request = _pack(resources, planned, tables, here=current.started).request
-                device = "cuda" if request["gpu"] else "cpu"
-                _check_precisions(planned, device)
-                from rayoff.search.trainable import Job
+        if folder.is_complete():
+            return Outcome([], [])
+        planned = folder.unfinished()
+        foreseen = planned if folder.study.search is None else foreseen_trials(folder.study)
+        if tables is None:
+            of_study = foreseen is not planned
+            tables = load_study_tables(folder.study) if of_study else load_tables(planned)
+        if resumed_by is not None:
+            folder.note_resume(resumed_by)
+        for trial in planned:
+            (folder.trial_folder(trial.trial_id) / "error.txt").unlink(missing_ok=True)
+        with session(len(foreseen)) as current:
+            packing = _pack(resources, foreseen, tables, here=current.started)
+            device = "cuda" if packing.request["gpu"] else "cpu"
+            _check_precisions(foreseen, device)
+            from rayoff.search.trainable import Job
 
-                job = Job(
-                    planned={trial.trial_id: trial for trial in planned},
-                    tables={
-                        source: ray.put(pack_rows(tables.pop(source))) for source in list(tables)
-                    },
-                    archive=start_archive(folder.path / "trials"),
-                    num_threads=resources.cpus_per_trial,
-                    device=device,
-                    write_metrics=write_metrics,
-                    checkpoint_seconds=checkpoint_seconds,
-                )
-                if current.started:
-                    let_trials_use_ready_workers()
-                _fit(folder, job, request, resources.max_concurrent, max_failed)
-                ended_by = current.ended_by
-        failed = folder.failed()
-        left = [t.trial_id for t in folder.unfinished() if t.trial_id not in failed]
-        return Outcome(failed, left, ended_by)
+            job = Job(
+                planned={trial.trial_id: trial for trial in planned},
+                tables={source: ray.put(pack_rows(tables.pop(source))) for source in list(tables)},
+                archive=start_archive(folder.path / "trials"),
+                num_threads=resources.cpus_per_trial,
+                device=device,
+                write_metrics=write_metrics,
+                checkpoint_seconds=checkpoint_seconds,
+            )
+            if current.started:
+                let_trials_use_ready_workers()
+            if folder.study.search is None:
+                return _train_all(folder, job, packing, resources, max_failed, current)
+            assert measure is not None
+            return _explore(folder, job, packing, measure, max_failed, current)
+
+
+def _train_all(
+    folder: RunFolder,
+    job: "Job",
+    packing: Packing,
+    resources: Resources,
+    max_failed: int | None,
+    current: Session,
+) -> Outcome:
+    """Train the trials of a factorial."""
+    from rayoff.search.supply import grid
+
+    _fit(folder, job, packing.request, grid(folder, resources), max_failed)
+    failed = folder.failed()
+    left = [t.trial_id for t in folder.unfinished() if t.trial_id not in failed]
+    return Outcome(failed, left, current.ended_by)
+
+
+def _explore(
+    folder: RunFolder,
+    job: "Job",
+    packing: Packing,
+    measure: "Measure",
+    max_failed: int | None,
+    current: Session,
+) -> Outcome:
+    """Train the points of a search as they are proposed."""
+    from rayoff.search.exploration import Exploration
+    from rayoff.search.supply import guided
+
+    share = packing.request["gpu"] or packing.request["cpu"]
+    exploration = Exploration(folder, measure, share)
+    supply = guided(exploration, max(1, packing.num_at_once))
+    _fit(folder, job, packing.request, supply, max_failed)
+    left = not folder.is_complete()
+    return Outcome(exploration.failed, exploration.running, current.ended_by, left)
 
 
 def _fit(
     folder: RunFolder,
     job: "Job",
     request: dict[str, float],
-    max_concurrent: int | None,
+    supply: "Supply",
     max_failed: int | None,
 ) -> None:
-    """Let Ray Tune train the trials of a job."""
+    """Let Ray Tune train what a study or a search supplies."""
     from ray import tune
 
-    from rayoff.callbacks import Failures, Progress, Summaries
+    from rayoff.callbacks import Failures, Summaries
     from rayoff.search.trainable import StudyTrial
     from rayoff.stopper import LostTrialStopper
 
     retry_after_out_of_memory()
-    trial_ids = list(job.planned)
     stopper = LostTrialStopper(max_failed)
     with TemporaryDirectory(prefix="rayoff-") as scratch:
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(StudyTrial, job=job), request),
-            param_space={"trial": tune.grid_search(trial_ids)},
+            param_space=supply.param_space,
             tune_config=tune.TuneConfig(
+                search_alg=supply.searcher,
+                num_samples=supply.num_samples,
                 reuse_actors=True,
-                max_concurrent_trials=max_concurrent,
+                max_concurrent_trials=supply.max_concurrent,
                 trial_dirname_creator=_trial_id,
             ),
             run_config=tune.RunConfig(
@@ -153,7 +198,7 @@ def _fit(
                 callbacks=[
                     Failures(folder.path / "trials", stopper),
                     Summaries(folder.path, folder.planned),
-                    Progress(folder.planned, trial_ids),
+                    supply.progress,
                 ],
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=MAX_RETRIES),

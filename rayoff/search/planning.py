@@ -69,46 +69,58 @@ def describe_plan(study: Study, resources: Resources, cost: Cost | None) -> str:
     return "\n".join(lines)
 
 
-def measure_cost(planned: Sequence[PlannedTrial], resources: Resources) -> Cost | None:
-    """Train a few steps of the first trial here and return what the study would take.
+def measure_cost(
+    planned: Sequence[PlannedTrial], resources: Resources, num_measured: int = 1
+) -> Cost | None:
+    """Train a few steps of the first trials here and return what the study would take.
 
-    Returns None where its data is not on this machine.
+    Returns None where their data is not on this machine.
+
+    Args:
+        planned: trials of the study, or such as it may have.
+        resources: of each.
+        num_measured: trials that are measured; the cost is their mean.
 
     Raises:
         StudyError: the runs of a trial have no room together on a GPU of this machine.
     """
-    first = planned[0]
-    if not _is_here(first.dataset):
+    measured = planned[:num_measured]
+    own = {trial.dataset for trial in measured}
+    if not all(_is_here(source) for source in own):
         return None
     sources = dict.fromkeys(trial.dataset for trial in planned)
     tables = {
         source: load_table(source)
         for source in sources
-        if source == first.dataset or (_is_here(source) and _defect(source) is None)
+        if source in own or (_is_here(source) and _defect(source) is None)
     }
     here = [trial for trial in planned if trial.dataset in tables]
     machine = machine_resources()
     demand = measure_demand(here, tables)
     packing = pack(resources, machine, demand, gpu_memory() if machine["GPU"] else None)
-    table = tables[first.dataset]
     device = "cuda" if packing.request["gpu"] and machine["GPU"] else "cpu"
     threads_before = torch.get_num_threads()
     torch.set_num_threads(min(resources.cpus_per_trial, int(machine["CPU"])))
     try:
-        _train(first.config, table, device, _NUM_FIRST_STEPS)  # pays for what torch prepares once
-        few, more = (
-            _train(first.config, table, device, num_steps)
-            for num_steps in (_NUM_FIRST_STEPS, _NUM_FIRST_STEPS + NUM_MEASURED_STEPS)
-        )
+        seconds = [_measure(one.config, tables[one.dataset], device) for one in measured]
     finally:
         torch.set_num_threads(threads_before)
-    num_steps, period = first.config.num_steps, first.config.seem.period
+    return Cost(sum(seconds) / len(seconds), packing, demand)
+
+
+def _measure(config: TrialConfig, table: pa.Table, device: str) -> float:
+    """Return what a trial would take to train, with its probes [s]."""
+    _train(config, table, device, _NUM_FIRST_STEPS)  # pays for what torch prepares once
+    few, more = (
+        _train(config, table, device, num_steps)
+        for num_steps in (_NUM_FIRST_STEPS, _NUM_FIRST_STEPS + NUM_MEASURED_STEPS)
+    )
+    num_steps, period = config.num_steps, config.seem.period
     num_probes = -(-num_steps // period) if period else 0
     of_few, of_more = few["time/train_seconds"], more["time/train_seconds"]
     of_step = max(0.0, of_more - of_few) / NUM_MEASURED_STEPS
     seconds = of_few + of_step * (num_steps - _NUM_FIRST_STEPS)
-    seconds += more["time/probe_seconds"] * num_probes
-    return Cost(seconds, packing, demand)
+    return seconds + more["time/probe_seconds"] * num_probes
 
 
 def _train(config: TrialConfig, table: pa.Table, device: str, num_steps: int) -> Row:
@@ -125,17 +137,12 @@ def _train(config: TrialConfig, table: pa.Table, device: str, num_steps: int) ->
 
 
 def warnings(study: Study, planned: Sequence[PlannedTrial]) -> list[str]:
-    """Return what will be missing from the answer, one sentence each.
+    """Return what will be missing from the answer of a factorial, one sentence each.
 
     Raises:
         DatasetError: a fraction leaves less than a batch of data that is on this machine.
     """
-    found = [text for source in study.datasets for text in _dataset_warnings(source, planned)]
-    if too_late := _stopper_warning(planned[0].config):
-        found.append(too_late)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    lacking = (_precision_warning(trial.config, device) for trial in planned)
-    found += [f"this machine has no GPU: {text}" for text in {*lacking} - {None}]
+    found = trial_warnings(study, planned)
     num_seeds = len(study.seeds)
     if num_seeds < _BOOTSTRAP_SEEDS:
         found.append(
@@ -149,13 +156,28 @@ def warnings(study: Study, planned: Sequence[PlannedTrial]) -> list[str]:
     return found
 
 
+def trial_warnings(study: Study, planned: Sequence[PlannedTrial]) -> list[str]:
+    """Return what trials will lack: data, scores, forecasts, a precision; one sentence each.
+
+    Raises:
+        DatasetError: a fraction leaves less than a batch of data that is on this machine.
+    """
+    found = [text for source in study.datasets for text in _dataset_warnings(source, planned)]
+    if too_late := _stopper_warning(planned[0].config):
+        found.append(too_late)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    lacking = (_precision_warning(trial.config, device) for trial in planned)
+    return found + [f"this machine has no GPU: {text}" for text in {*lacking} - {None}]
+
+
 def _headline(study: Study, planned: Sequence[PlannedTrial]) -> str:
     arms = len({trial.arm for trial in planned})
     fractions = len({trial.fraction for trial in planned})
     return (
         f"study {study.name} ({study_hash(study)})  {_shape(study, arms)}, "
-        f"{_count(fractions, 'fraction')}, {_count(len(study.datasets), 'dataset')} = "
-        f"{_count(len(planned), 'trial')} of {_count(len(study.seeds), 'seed')}"
+        f"{describe_count(fractions, 'fraction')}, "
+        f"{describe_count(len(study.datasets), 'dataset')} = "
+        f"{describe_count(len(planned), 'trial')} of {describe_count(len(study.seeds), 'seed')}"
         f"      design: {_DESIGN_NAMES[study.design]}, paired"
     )
 
@@ -191,14 +213,14 @@ def _cost_lines(planned: Sequence[PlannedTrial], cost: Cost | None) -> list[str]
     if cost is None:
         return ["  cost   not measured: the data of the first trial is not on this machine"]
     per_trial = (
-        f"{len(planned)} x {_duration(cost.trial_seconds)} "
+        f"{len(planned)} x {describe_duration(cost.trial_seconds)} "
         f"[measured: {NUM_MEASURED_STEPS} steps of one trial here, without evaluations]"
     )
     num_at_once, request = cost.packing.num_at_once, cost.packing.request
     if not num_at_once:
         return [f"  cost   {per_trial}; none fits on this machine with these resources"]
     rounds = -(-len(planned) // num_at_once)
-    total = f"{num_at_once} at once here = {_duration(rounds * cost.trial_seconds)}"
+    total = f"{num_at_once} at once here = {describe_duration(rounds * cost.trial_seconds)}"
     share = f"{request['cpu']:g} CPU"
     if request["gpu"]:
         gpu_seconds = len(planned) * cost.trial_seconds * request["gpu"]
@@ -266,11 +288,12 @@ def _is_here(source: str) -> bool:
     return source in dict(list_datasets())
 
 
-def _count(number: int, noun: str) -> str:
+def describe_count(number: int, noun: str) -> str:
+    """Return a number of things."""
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
-def _duration(seconds: float) -> str:
+def describe_duration(seconds: float) -> str:
     """Return a duration with the unit that suits it."""
     for unit, length in (("h", 3600), ("min", 60)):
         if seconds >= 2 * length:

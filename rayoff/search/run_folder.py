@@ -12,9 +12,11 @@ from typing import IO
 
 from rayoff.errors import ResultsError
 from rayoff.provenance import gather
-from rayoff.search.archive import is_finished
+from rayoff.search.archive import DONE, is_finished
 from rayoff.search.commands import shown, typed
 from rayoff.study import PlannedTrial, Study, from_json, study_hash, to_json, trials
+from rayoff.study.records import FOLDER as POINTS
+from rayoff.study.records import read_records
 
 
 class RunFolder:
@@ -28,7 +30,19 @@ class RunFolder:
     def __init__(self, path: Path, study: Study) -> None:
         self.path = path.absolute()
         self.study = study
-        self.planned = trials(study)
+        self._foreseen = trials(study)
+
+    @property
+    def planned(self) -> list[PlannedTrial]:
+        """The trials of the study; of a search those that are known so far, the baseline's first.
+
+        Raises:
+            ResultsError: the record of a point is damaged.
+        """
+        found = {trial.trial_id: trial for trial in self._foreseen}
+        for record in read_records(self.path):
+            found |= {trial.trial_id: trial for trial in record.trials}
+        return list(found.values())
 
     def __str__(self) -> str:
         """Return the path as it is typed: relative to the working directory if it is below."""
@@ -49,7 +63,7 @@ class RunFolder:
         if not (path / "study.json").exists():
             return None
         folder = cls(path, study)
-        if folder.unfinished():
+        if not folder.is_complete():
             with folder.locked():  # else it is in training
                 raise ResultsError(_why_not_again(folder))
         return folder
@@ -112,9 +126,38 @@ class RunFolder:
         """Return where a trial's files lie."""
         return self.path / "trials" / trial_id
 
+    def is_finished(self, trial_id: str) -> bool:
+        """Return whether a trial has its final results."""
+        return is_finished(self.trial_folder(trial_id))
+
     def unfinished(self) -> list[PlannedTrial]:
         """Return the trials without final results, in the study's order."""
-        return [t for t in self.planned if not is_finished(self.trial_folder(t.trial_id))]
+        return [trial for trial in self.planned if not self.is_finished(trial.trial_id)]
+
+    def is_complete(self) -> bool:
+        """Return whether nothing is left to do: no trial, or no point of a search."""
+        return not self.unfinished() if self.study.search is None else self.is_searched()
+
+    def outlook(self) -> str:
+        """Return what is left to do, as the beginning of a sentence."""
+        if self.study.search is None:
+            return f"{len(self.unfinished())} of {len(self.planned)} trials to train"
+        ended = sum(one.ended is not None for one in read_records(self.path))
+        budget = {
+            "points": self.study.search.num_points,
+            "hours": self.study.search.hours,
+            "device-hours": self.study.search.device_hours,
+        }
+        told = " or ".join(f"{most:g} {unit}" for unit, most in budget.items() if most is not None)
+        return f"A search of {told}, of which {ended} points have ended,"
+
+    def is_searched(self) -> bool:
+        """Return whether a search has spent its budget, and confirmed its winner."""
+        return (self.path / POINTS / DONE).exists()
+
+    def mark_searched(self) -> None:
+        """Note that a search is over."""
+        (self.path / POINTS / DONE).touch()
 
     def failed(self) -> list[str]:
         """Return the ids of the trials that ended with an error."""
@@ -171,12 +214,12 @@ def _place(runs: Path, study: Study) -> Path:
 
 def _why_not_again(folder: RunFolder) -> str:
     start = f"{folder} must not exist yet but holds this study, "
-    if unfinished := len(folder.unfinished()):
+    if not folder.is_complete():
         again = typed("rayoff", "resume", str(folder))
-        return (
-            f"{start}with {unfinished} of {len(folder.planned)} trials unfinished. "
-            f"Go on with: {again}"
-        )
+        unfinished = f"{len(folder.unfinished())} of {len(folder.planned)} trials unfinished"
+        if folder.study.search is not None:
+            unfinished = f"its search unfinished after {len(read_records(folder.path))} points"
+        return f"{start}with {unfinished}. Go on with: {again}"
     again = typed("rayoff", "report", str(folder))
     return (
         f"{start}finished. See its results with: {again}. To train again, remove it, or change "

@@ -1,11 +1,27 @@
 """The datasets of a study, read and checked before anything is made or started."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
-from rayoff.data import check_preparation, check_source, load_table
-from rayoff.study import PlannedTrial
+from rayoff.data import check_preparation, check_source, load_table, read_metadata
+from rayoff.errors import StudyError
+from rayoff.evaluation import check_environment
+from rayoff.study import PlannedTrial, Study, foreseen_trials
+
+
+def load_study_tables(study: Study) -> dict[str, pa.Table]:
+    """Return each dataset of a study by its source, fit for every trial that can be foreseen.
+
+    Raises:
+        DatasetError: as for ``load_tables``.
+        StudyError: a search would have no scores to go by.
+    """
+    foreseen = foreseen_trials(study)
+    tables = load_tables(foreseen)
+    if study.search is not None:
+        check_scores(foreseen, tables)
+    return tables
 
 
 def load_tables(planned: Sequence[PlannedTrial]) -> dict[str, pa.Table]:
@@ -21,6 +37,35 @@ def load_tables(planned: Sequence[PlannedTrial]) -> dict[str, pa.Table]:
     for source, table in tables.items():
         check_cuts(planned, source, table)
     return tables
+
+
+def check_scores(planned: Sequence[PlannedTrial], tables: Mapping[str, pa.Table]) -> None:
+    """Check that the trials of a search can be evaluated, and compared where data differs.
+
+    Args:
+        planned: trials of the search.
+        tables: datasets by source.
+
+    Raises:
+        StudyError: a search would have no scores to go by.
+    """
+    from rayoff.trial import choose_environment  # torch, which a mistake should not wait for
+
+    for source, table in tables.items():
+        config = next(trial.config for trial in planned if trial.dataset == source)
+        metadata = read_metadata(table)
+        environment = choose_environment(config.evaluation.environment, metadata)
+        reason = "evaluation.period is 0" if not config.evaluation.period else None
+        reason = reason or (f"{source} names no environment" if environment is None else None)
+        reason = reason or (check_environment(environment) if environment else None)
+        if reason is not None:
+            raise StudyError(f"A search must have scores to compare points by, but {reason}.")
+        if len(tables) > 1 and metadata.ref_min is None and config.data.ref_min is None:
+            raise StudyError(
+                "Over several datasets a point is worth its mean score, but "
+                f"{source} has no reference scores. Set data.ref_min and data.ref_max, or "
+                "search on one dataset."
+            )
 
 
 def check_cuts(planned: Sequence[PlannedTrial], source: str, table: pa.Table) -> None:

@@ -29,7 +29,7 @@ class Job:
     """What all trials of a study share; it travels once, through the object store."""
 
     planned: Mapping[str, PlannedTrial]
-    """Trials by their id."""
+    """Trials by their id; those of a search come with their configuration instead."""
     tables: Mapping[str, Any]
     """Reference to the packed table of each dataset: every trial of a node reads one copy."""
     archive: Any
@@ -62,7 +62,7 @@ class StudyTrial(tune.Trainable):
 
         It begins with its first step: Ray Tune does not try a trial again that fails here.
         """
-        self._planned = self._job.planned[new_config["trial"]]
+        self._planned = new_config.get("planned") or self._job.planned[new_config["trial"]]
         self.trial: Trial | None = None
         return True
 

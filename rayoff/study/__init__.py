@@ -9,16 +9,23 @@ from rayoff.study.design import Axis, Scalar, Study
 from rayoff.study.loading import load_study, study_files
 from rayoff.study.overrides import override, smoke
 from rayoff.study.paths import config_from_dict, flatten
-from rayoff.study.plan import PlannedTrial, trials, varied_paths
+from rayoff.study.plan import PlannedTrial, varied_paths
 from rayoff.study.resolved import from_json, study_hash, to_json
+from rayoff.study.search import OBJECTIVES, Search
+from rayoff.study.space import Point
+from rayoff.study.trials import foreseen_trials, trials
 
 __all__ = [
+    "OBJECTIVES",
     "Axis",
     "PlannedTrial",
+    "Point",
     "Scalar",
+    "Search",
     "Study",
     "config_from_dict",
     "flatten",
+    "foreseen_trials",
     "from_json",
     "load_study",
     "override",

@@ -22,13 +22,27 @@ _MAX_SEED = 2**63 - 1  # seeds are int64 tensors
 
 
 def check_values(study: Study) -> Study:
-    """Return the study with every value checked and in the type of its field.
+    """Return the factorial with every value checked and in the type of its field.
+
+    Raises:
+        StudyError: as for ``check_lists``; or the baseline is not a point of the axes; or the
+            design does not fit (see ``check_design``).
+    """
+    checked = check_lists(study)
+    with located(study.place("baseline")):
+        checked = replace(checked, baseline=_checked_baseline(checked))
+    with located(study.place("design")):
+        check_design(checked)
+    return checked
+
+
+def check_lists(study: Study) -> Study:
+    """Return the study with every value but its baseline checked and in the type of its field.
 
     Raises:
         StudyError: a path is unknown or stated twice; a value is of the wrong type, not among
-            the choices, out of range or given twice; a list is empty; the baseline is not a
-            point of the axes; or the design does not fit (see ``check_design``). The message
-            names the file and the axis or the setting.
+            the choices, out of range or given twice; or a list is empty. The message names the
+            file and the axis or the setting.
     """
     with located(study.place("name")):
         _check_name(study.name)
@@ -44,12 +58,7 @@ def check_values(study: Study) -> Study:
         _check_datasets(study.datasets)
     with located(study.place("seeds")):
         _check_seeds(study.seeds)
-    checked = replace(study, axes=axes, settings=settings)
-    with located(study.place("baseline")):
-        checked = replace(checked, baseline=_checked_baseline(checked))
-    with located(study.place("design")):
-        check_design(checked)
-    return checked
+    return replace(study, axes=axes, settings=settings)
 
 
 def check_open_path(path: str) -> None:
@@ -62,6 +71,19 @@ def check_open_path(path: str) -> None:
         name = _GIVEN_OTHERWISE[path]
         raise StudyError(f"{path} must be given by the study's {name}, or by --set {name}=...")
     check_path(path)
+
+
+def check_list(name: str, values: Sequence[Any]) -> None:
+    """Check that a list has values, and none of them twice.
+
+    Raises:
+        StudyError: it has not.
+    """
+    if not values:
+        raise StudyError(f"{name} must have at least one value but got none.")
+    twice = [value for value, count in Counter(values).items() if count > 1]
+    if twice:
+        raise StudyError(f"{name} must have distinct values but got {twice[0]!r} twice.")
 
 
 def _check_name(name: str) -> None:
@@ -77,7 +99,7 @@ def _checked_axis(study: Study, axis: Axis) -> Axis:
         if [other.path for other in study.axes].count(axis.path) > 1:
             raise StudyError(f"{axis.path} must be one axis but got two. Join their values.")
         values = [check_value(axis.path, value) for value in axis.values]
-        _check_list(f"{axis.path}: an axis", values)
+        check_list(f"{axis.path}: an axis", values)
         return Axis(axis.path, values)
 
 
@@ -89,14 +111,6 @@ def _check_setting(study: Study, path: str) -> None:
         raise StudyError(f"{path} must be an axis or a setting but got both. Remove one.")
 
 
-def _check_list(name: str, values: Sequence[Any]) -> None:
-    if not values:
-        raise StudyError(f"{name} must have at least one value but got none.")
-    twice = [value for value, count in Counter(values).items() if count > 1]
-    if twice:
-        raise StudyError(f"{name} must have distinct values but got {twice[0]!r} twice.")
-
-
 def _check_datasets(datasets: Sequence[str]) -> None:
     for source in datasets:
         if not isinstance(source, str) or not source.strip():
@@ -104,14 +118,14 @@ def _check_datasets(datasets: Sequence[str]) -> None:
                 f"datasets must be Minari ids, hdf5:PATH, parquet:PATH or builtin:NAME "
                 f"but got {source!r}."
             )
-    _check_list("datasets", datasets)
+    check_list("datasets", datasets)
 
 
 def _check_seeds(seeds: Sequence[int]) -> None:
     for seed in seeds:
         if type(seed) is not int or not 0 <= seed <= _MAX_SEED:
             raise StudyError(f"seeds must be integers from 0 to 2**63 - 1 but got {seed!r}.")
-    _check_list("seeds", seeds)
+    check_list("seeds", seeds)
 
 
 def _checked_baseline(study: Study) -> dict[str, Scalar]:

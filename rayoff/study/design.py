@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rayoff.errors import StudyError
+from rayoff.study.search import Search
 
 Scalar = bool | int | float | str | None
 
@@ -40,7 +41,10 @@ class Axis:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A factorial: points of the axes, on every dataset, with every seed.
+    """A factorial: points of the axes, on every dataset, with every seed; or a search.
+
+    A search has no axes but ``data.fraction``: its space makes the arms, and each of them is
+    evaluated by its mean over datasets and fractions.
 
     Raises:
         StudyError: a list is a single value, or an axis is not an ``Axis``.
@@ -57,7 +61,8 @@ class Study:
     seeds: Sequence[int]
     """Seeds of the runs that train side by side in each trial, at least 0."""
     baseline: Mapping[str, Scalar]
-    """The arm that others are compared with: a value of each axis but ``data.fraction``."""
+    """The arm that others are compared with: a value of each axis but ``data.fraction``; in a
+    search, the point to begin with, where what is left out has its default."""
     settings: Mapping[str, Scalar] = field(default_factory=dict)
     """Fields that differ from their default in every trial, by path."""
     design: Literal["full", "one_at_a_time", "ladder", "random_subset"] = "full"
@@ -67,10 +72,14 @@ class Study:
     """Arms of a random subset, the baseline with them, at least 2; None in other designs."""
     design_seed: int = 0
     """Seed of a random subset, at least 0."""
+    search: Search | None = None
+    """How the best arm is searched for; None: the study is a factorial."""
     question: str = ""
     """What the study asks: the docstring of its file."""
     file: str = ""
     """Where it was loaded from, for messages."""
+    text: str = ""
+    """The text of that file: a search is resumed from it, since a space is code."""
     overrides: Mapping[str, str] = field(default_factory=dict)
     """What the command line changed, by key, as it was written."""
 
@@ -83,6 +92,10 @@ class Study:
                 raise StudyError(f"axes must be a list of Axis(path, values) but got {axis!r}.")
         for name in ("baseline", "settings", "overrides"):
             object.__setattr__(self, name, _as_dict(name, getattr(self, name)))
+
+    def __hash__(self) -> int:
+        """Return a hash that equal studies share, though they hold dicts."""
+        return hash((self.name, self.base, self.file, self.text))
 
     @property
     def arm_axes(self) -> tuple[Axis, ...]:

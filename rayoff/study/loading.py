@@ -1,20 +1,13 @@
-"""Finding a study by its name or path, and saying where a study file goes wrong."""
+"""Finding a study by its name or path."""
 
-import builtins
 import importlib.util
-import re
-import traceback
-from collections.abc import Iterable
-from dataclasses import fields, replace
-from inspect import cleandoc
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 from rayoff.errors import StudyError
-from rayoff.study.design import Axis, Study, did_you_mean, located
+from rayoff.study.design import Study, did_you_mean, located
+from rayoff.study.execution import execute
 from rayoff.study.resolved import from_json
-
-_CLASSES = {"Study": Study, "Axis": Axis}
 
 
 def load_study(name_or_path: str | Path) -> Study:
@@ -37,7 +30,7 @@ def load_study(name_or_path: str | Path) -> Study:
     if path.suffix == ".json":
         with located(_shown(path)):
             return replace(from_json(text), file=_shown(path))
-    return _executed(path, text)
+    return execute(text, str(path), _shown(path))
 
 
 def study_files() -> dict[str, Path]:
@@ -70,59 +63,6 @@ def _find(name: str) -> Path:
             f"  tune_spaces/ has {', '.join(sorted(studies))}"
         )
     return studies[name]
-
-
-def _executed(path: Path, text: str) -> Study:
-    """Return what the function ``study`` of a file returns."""
-    module = ModuleType(path.stem)
-    module.__file__ = str(path)
-    try:
-        exec(compile(text, str(path), "exec"), module.__dict__)
-        make = getattr(module, "study", None)
-        study = make() if callable(make) else None
-    except Exception as error:
-        where = f"{_shown(path)}, line {_line(error, path)}"
-        raise StudyError(f"{_described(error, module)}\n  {where}") from error
-    if not isinstance(study, Study):
-        raise StudyError(
-            "A study file must define study() -> Study but got "
-            f"{'no such function' if make is None else repr(study)}.\n  {_shown(path)}"
-        )
-    return replace(study, file=_shown(path), question=cleandoc(module.__doc__ or ""))
-
-
-def _described(error: Exception, module: ModuleType) -> str:
-    """Return what went wrong in a study file, with the nearest name that would have been right."""
-    text = str(error)
-    if isinstance(error, StudyError):
-        return text
-    if isinstance(error, SyntaxError):
-        return f"The study file is not valid Python: {error.msg}."
-    if keyword := re.search(
-        r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", text
-    ):
-        owner, word = keyword.groups()
-        known = [entry.name for entry in fields(_CLASSES[owner])] if owner in _CLASSES else []
-        return f"{owner} has no field {word!r}.{did_you_mean(word, known)}"
-    return f"{type(error).__name__}: {text}.{did_you_mean(*_words(error, module))}"
-
-
-def _words(error: Exception, module: ModuleType) -> tuple[str, Iterable[str]]:
-    """Return the name that was not found, and those that it may have been meant for."""
-    if isinstance(error, NameError):
-        return str(error.name), [*vars(module), *vars(builtins)]
-    if isinstance(error, AttributeError):
-        return str(error.name), dir(error.obj)
-    if missing := re.match(r"cannot import name '(\w+)' from 'rayoff.study'", str(error)):
-        return missing[1], _CLASSES
-    return "", []
-
-
-def _line(error: Exception, path: Path) -> int:
-    if isinstance(error, SyntaxError) and error.lineno:
-        return error.lineno
-    frames = traceback.extract_tb(error.__traceback__)
-    return next((f.lineno or 1 for f in reversed(frames) if f.filename == str(path)), 1)
 
 
 def _shown(path: Path) -> str:

@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from rayoff.errors import StudyError
-from rayoff.study.checks import check_open_path, check_values
+from rayoff.study.checks import check_open_path
 from rayoff.study.design import FRACTION, Axis, Scalar, Study, located
-from rayoff.study.plan import enumerate_trials, inert_everywhere, trials
+from rayoff.study.search_checks import assigned
+from rayoff.study.trials import inert_paths, trials
 from rayoff.study.values import parse_value
 
 _SMOKE_SETTINGS: dict[str, Scalar] = {
@@ -26,7 +27,8 @@ def override(study: Study, assignments: Sequence[str]) -> Study:
     One value replaces a setting, or the axis of that path; values with commas become or replace
     an axis, whose first value is the new baseline where it lacks the old one. ``datasets``
     takes sources, ``seeds`` a count or values with commas (``7,`` is the seed 7 alone), ``design``
-    a design, with ``num_arms`` and ``design_seed`` of a random subset.
+    a design, with ``num_arms`` and ``design_seed`` of a random subset. ``search.<field>`` changes
+    how a search goes; what its space would ask for has one value then.
     Settings of the file that the assignments leave without effect are dropped.
 
     Raises:
@@ -46,8 +48,8 @@ def override(study: Study, assignments: Sequence[str]) -> Study:
 def smoke(study: Study) -> Study:
     """Return a small version of a study that runs in seconds: 2 arms, 1 seed, 200 steps.
 
-    The arms are the baseline and its first neighbour, on all of the data that the package
-    carries. What remains is as in the study.
+    The arms are the baseline and its first neighbour, or a point of the sampler, on all of the
+    data that the package carries. What remains is as in the study.
 
     Raises:
         StudyError: the study is invalid (see ``trials``).
@@ -61,6 +63,9 @@ def smoke(study: Study) -> Study:
     )
     for path, value in _SMOKE_SETTINGS.items():
         small = _fixed(small, path, value)
+    if search := small.search:
+        few = {"num_points": 2, "known_points": (), "hours": None, "device_hours": None}
+        small = replace(small, search=replace(search, **few, num_confirm_seeds=1))
     axes = small.arm_axes
     varied = next((axis.path for axis in axes if len(axis.values) > 1), None)
     for axis in axes:
@@ -86,6 +91,8 @@ def _assigned(study: Study, key: str, text: str) -> Study:
         changed = _with_design(study, text)
     elif key in ("num_arms", "design_seed"):
         changed = replace(study, **{key: _parsed_integer(key, text)})
+    elif key.startswith("search."):
+        changed = _with_search(study, key, text)
     else:
         check_open_path(key)
         values = [parse_value(key, part) for part in parts]
@@ -98,6 +105,13 @@ def _with_design(study: Study, design: Any) -> Study:  # noqa: ANN401 - checked 
     if design == "random_subset":
         return replace(study, design=design)
     return replace(study, design=design, num_arms=None, design_seed=0)
+
+
+def _with_search(study: Study, key: str, text: str) -> Study:
+    """Return the study with one field of its search changed."""
+    if study.search is None:
+        raise StudyError(f"{key} must be of a search but {study.name} is a factorial.")
+    return replace(study, search=assigned(study.search, key.removeprefix("search."), text))
 
 
 def _parsed_integer(key: str, text: str) -> int:
@@ -119,10 +133,20 @@ def _fixed(study: Study, path: str, value: Scalar) -> Study:
     """Return the study with one value of ``path`` in every trial."""
     axes = [axis for axis in study.axes if axis.path != path]
     baseline = {key: kept for key, kept in study.baseline.items() if key != path}
+    study = _without_other_points(study, path, value)
     if path == "algorithm":
         return replace(study, base=str(value), axes=axes, baseline=baseline)
     settings = {**study.settings, path: value}
     return replace(study, axes=axes, baseline=baseline, settings=settings)
+
+
+def _without_other_points(study: Study, path: str, value: Scalar) -> Study:
+    """Return the study without known points that have another value of ``path``."""
+    if study.search is None:
+        return study
+    points = [point for point in study.search.known_points if point.get(path, value) == value]
+    known = [{key: kept for key, kept in point.items() if key != path} for point in points]
+    return replace(study, search=replace(study.search, known_points=tuple(known)))
 
 
 def _varied(study: Study, path: str, values: Sequence[Scalar]) -> Study:
@@ -139,11 +163,6 @@ def _varied(study: Study, path: str, values: Sequence[Scalar]) -> Study:
 
 def _without_stale_settings(before: Study, after: Study) -> Study:
     """Return ``after`` without the settings that had an effect in ``before`` and have none now."""
-    stale = _inert_paths(after) - _inert_paths(before) - set(after.overrides)
+    stale = inert_paths(after) - inert_paths(before) - set(after.overrides)
     settings = {path: value for path, value in after.settings.items() if path not in stale}
     return replace(after, settings=settings)
-
-
-def _inert_paths(study: Study) -> set[str]:
-    checked = check_values(study)
-    return set(inert_everywhere(checked, enumerate_trials(checked)))

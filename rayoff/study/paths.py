@@ -27,12 +27,13 @@ def field_types() -> dict[str, Any]:
     return types | {name: get_type_hints(TrialConfig)[name] for name in own}
 
 
-def algorithms_with(path: str) -> list[str]:
+@cache
+def algorithms_with(path: str) -> tuple[str, ...]:
     """Return the algorithms in whose configuration ``path`` is a field."""
     owner, _, name = path.partition(".")
     if owner != "agent":
-        return list(AGENT_CONFIGS)
-    return [key for key, config in AGENT_CONFIGS.items() if name in get_type_hints(config)]
+        return tuple(AGENT_CONFIGS)
+    return tuple(key for key, config in AGENT_CONFIGS.items() if name in get_type_hints(config))
 
 
 def check_path(path: str) -> None:
@@ -71,7 +72,7 @@ def config_from_dict(values: Mapping[str, Any]) -> TrialConfig:
         raise StudyError(
             f"algorithm must be one of {', '.join(AGENT_CONFIGS)} but got {algorithm!r}.{hint}"
         )
-    hints = get_type_hints(TrialConfig) | {"agent": AGENT_CONFIGS[algorithm]}
+    hints = _trial_hints() | {"agent": AGENT_CONFIGS[algorithm]}
     parts: dict[str, Any] = {"algorithm": algorithm, "agent": AGENT_CONFIGS[algorithm]()}
     for name, value in values.items():
         if is_dataclass(hints.get(name)):
@@ -97,6 +98,11 @@ def config_from_paths(values: Mapping[str, Any]) -> TrialConfig:
         elif values["algorithm"] in algorithms_with(path):
             nested.setdefault(owner, {})[name] = value
     return config_from_dict(nested)
+
+
+@cache
+def _trial_hints() -> dict[str, Any]:
+    return get_type_hints(TrialConfig)
 
 
 def _hint(path: str) -> str:

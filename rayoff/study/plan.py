@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rayoff.config import TrialConfig
 from rayoff.errors import StudyError
@@ -35,8 +35,19 @@ class PlannedTrial:
     """Everything that the trial needs."""
 
 
-def trials(study: Study) -> list[PlannedTrial]:
-    """Return the trials of a study: the baseline's first, then arms, datasets, fractions in order.
+class Cell(NamedTuple):
+    """The data of a trial."""
+
+    dataset: str
+    """The source."""
+    fraction: float
+    """Share of it, in (0, 1]."""
+    name: str
+    """Both in short, as the end of a trial's name."""
+
+
+def factorial_trials(study: Study) -> list[PlannedTrial]:
+    """Return the trials of a factorial: the baseline's, then arms, datasets, fractions in order.
 
     Raises:
         StudyError: a value is wrong (see ``check_values``), fields contradict one another, a
@@ -44,11 +55,10 @@ def trials(study: Study) -> list[PlannedTrial]:
     """
     study = check_values(study)
     planned = enumerate_trials(study)
+    stated = [axis.path for axis in study.axes] + list(study.settings)
     for trial in planned:
-        _check_agreement(study, trial)
-    for path, needs in inert_everywhere(study, planned).items():
-        with located(study.place(path)):
-            raise StudyError(_no_effect(path, needs, planned))
+        _check_agreement(study, trial, stated)
+    check_effects(study, planned)
     _check_distinct(study, planned)
     return planned
 
@@ -74,25 +84,49 @@ def references(study: Study) -> dict[str, str]:
 
 def enumerate_trials(study: Study) -> list[PlannedTrial]:
     """Return the trials of a study with checked values, without asking whether they differ."""
+    cells = cells_of(study)
+    points = arms_of(study)
+    arms = _names([_arm(study, point) for point in points], [str(p) for p in points], _room(cells))
+    return [
+        PlannedTrial(f"{arm}_{cell.name}", arm, cell.dataset, cell.fraction, config)
+        for point, arm in zip(points, arms, strict=True)
+        for cell in cells
+        for config in [trial_config(study, point, cell)]
+    ]
+
+
+def cells_of(study: Study) -> list[Cell]:
+    """Return every dataset at every fraction: what each arm is trained on."""
     fractions = _fractions(study)
     slugs = _names([_slug(source) for source in study.datasets], study.datasets, _MAX_SLUG)
-    room = _MAX_TRIAL_ID - 2 - max(map(len, slugs)) - max(len(_number(f)) for f in fractions)
-    points = arms_of(study)
-    arms = _names([_arm(study, point) for point in points], [str(p) for p in points], room)
-    planned = []
-    for point, arm in zip(points, arms, strict=True):
-        for dataset, slug in zip(study.datasets, slugs, strict=True):
-            for fraction in fractions:
-                trial_id = f"{arm}_{slug}_{_number(fraction)}"
-                config = _config(study, point, dataset, fraction)
-                planned.append(PlannedTrial(trial_id, arm, dataset, fraction, config))
-    return planned
+    return [
+        Cell(dataset, fraction, f"{slug}_{_number(fraction)}")
+        for dataset, slug in zip(study.datasets, slugs, strict=True)
+        for fraction in fractions
+    ]
+
+
+def _room(cells: Sequence[Cell]) -> int:
+    """Return how long an arm's name may be."""
+    return _MAX_TRIAL_ID - 1 - max(len(cell.name) for cell in cells)
+
+
+def check_effects(study: Study, planned: Sequence[PlannedTrial]) -> None:
+    """Check that every axis and every setting changes some trial.
+
+    Raises:
+        StudyError: one does not; the message says what stands in its way.
+    """
+    for path, needs in inert_everywhere(study, planned).items():
+        with located(study.place(path)):
+            reason = why_inert(path, needs, planned)
+            raise StudyError(f"{reason}, or leave {path} out.")
 
 
 def inert_everywhere(study: Study, planned: Sequence[PlannedTrial]) -> dict[str, list[Need]]:
     """Return the stated fields that change nothing in any trial, each with what it needs."""
     stated = [axis.path for axis in study.axes] + list(study.settings)
-    found = [_inert(trial, stated) for trial in planned]
+    found = [inert_settings(trial, stated) for trial in planned]
     return {
         path: [needs[path] for needs in found]
         for path in stated
@@ -100,23 +134,27 @@ def inert_everywhere(study: Study, planned: Sequence[PlannedTrial]) -> dict[str,
     }
 
 
-def _inert(trial: PlannedTrial, stated: Sequence[str]) -> Needs:
+def inert_settings(trial: PlannedTrial, stated: Sequence[str]) -> Needs:
+    """Return what changes nothing in a trial, also where ``stated`` is of other algorithms."""
     return inert(trial.config) | foreign(trial.config, stated)
 
 
-def _check_agreement(study: Study, trial: PlannedTrial) -> None:
-    """Check that no fields of a trial contradict one another; name the first that is stated."""
-    found = conflict(trial.config)
-    if found is None:
-        return
-    stated = [axis.path for axis in study.axes] + list(study.settings)
-    path = next(path for path in found.paths if path in stated)
-    with located(f"{study.place(path)}, in trial {trial.trial_id}"):
-        raise StudyError(found.message)
+def effective_settings(
+    trial: PlannedTrial, stated: Sequence[str]
+) -> frozenset[tuple[str, Scalar]]:
+    """Return the settings on which a trial depends: trials that share them are the same."""
+    needs = inert_settings(trial, stated)
+    return frozenset(item for item in flatten(trial.config).items() if item[0] not in needs)
 
 
-def _no_effect(path: str, needs: Sequence[Need], planned: Sequence[PlannedTrial]) -> str:
-    """Return why ``path`` changes nothing: the value that stands in its way in each trial."""
+def why_inert(path: str, needs: Sequence[Need], planned: Sequence[PlannedTrial]) -> str:
+    """Return why ``path`` changes nothing, and what would help, without the full stop.
+
+    Args:
+        path: a field.
+        needs: what it needs in each trial.
+        planned: the trials.
+    """
     need = needs[0]
     values = {
         repr(flatten(trial.config)[need.path])
@@ -125,24 +163,32 @@ def _no_effect(path: str, needs: Sequence[Need], planned: Sequence[PlannedTrial]
     }
     return (
         f"{path} has no effect while {need.path} is {' or '.join(sorted(values))}. "
-        f"Set {need.path} to {need.wanted}, or leave {path} out."
+        f"Set {need.path} to {need.wanted}"
     )
+
+
+def _check_agreement(study: Study, trial: PlannedTrial, stated: Sequence[str]) -> None:
+    """Check that no fields of a trial contradict one another; name the first that is stated."""
+    found = conflict(trial.config)
+    if found is None:
+        return
+    path = next(path for path in found.paths if path in stated)
+    with located(f"{study.place(path)}, in trial {trial.trial_id}"):
+        raise StudyError(found.message)
 
 
 def _check_distinct(study: Study, planned: Sequence[PlannedTrial]) -> None:
     seen: dict[frozenset[tuple[str, Scalar]], PlannedTrial] = {}
+    axes = [axis.path for axis in study.axes]
     for trial in planned:
-        needs = _inert(trial, [axis.path for axis in study.axes])
-        effective = frozenset(
-            item for item in flatten(trial.config).items() if item[0] not in needs
-        )
-        twin = seen.setdefault(effective, trial)
+        twin = seen.setdefault(effective_settings(trial, axes), trial)
         if twin is not trial:
+            needs = inert_settings(trial, axes)
             path = next(p for p in varied_paths(study) if p in needs)
             with located(study.place(path)):
                 raise StudyError(
                     f"Trials {twin.trial_id} and {trial.trial_id} must differ but are the same: "
-                    + _no_effect(path, [needs[path]], [trial]).partition(". ")[0]
+                    + why_inert(path, [needs[path]], [trial]).partition(". ")[0]
                     + ". Ask about the two axes in separate studies."
                 )
 
@@ -154,10 +200,9 @@ def _fractions(study: Study) -> list[float]:
     return [float(value) for value in values]
 
 
-def _config(
-    study: Study, point: Mapping[str, Scalar], dataset: str, fraction: float
-) -> TrialConfig:
-    given = {"data.source": dataset, FRACTION: fraction, "seeds": study.seeds}
+def trial_config(study: Study, point: Mapping[str, Scalar], cell: Cell) -> TrialConfig:
+    """Return the configuration of a point of the space, by path, on the data of a cell."""
+    given = {"data.source": cell.dataset, FRACTION: cell.fraction, "seeds": study.seeds}
     return config_from_paths({"algorithm": study.base, **study.settings, **point, **given})
 
 

@@ -7,8 +7,10 @@
 Conditions are plain Python. Nothing here imports Optuna, so that a study is checked at once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from rayoff.errors import StudyError
@@ -41,11 +43,25 @@ class Interval:
         """Whether its values are integers."""
         return isinstance(self.low, int)
 
+    def at(self, quantile: float) -> float:
+        """Return the value below which a share in [0, 1) of the interval lies."""
+        if self.step is not None:
+            num_steps = round((self.high - self.low) / self.step)
+            return self.low + self.step * int(quantile * (num_steps + 1))
+        if self.log:
+            low, high = math.log(self.low), math.log(self.high)
+            value = math.exp(low + quantile * (high - low))
+        else:
+            value = self.low + quantile * (self.high - self.low)
+        value = min(max(value, self.low), self.high)
+        return round(value) if self.is_integer else value
+
 
 Dimension = Choices | Interval
 Draw = Callable[[str, Dimension], Scalar]
 """Gives the value of a path from its dimension."""
-Space = Callable[["Point"], None]
+
+_NONE: Mapping[str, Scalar] = MappingProxyType({})
 
 
 class Point:
@@ -57,10 +73,14 @@ class Point:
 
     Args:
         draw: gives the values.
+        fixed: values by path that are taken as they are, where the space allows them.
+        taken: paths that are settings of the study, and so are not asked for.
     """
 
-    def __init__(self, draw: Draw) -> None:
-        self._draw = draw
+    def __init__(
+        self, draw: Draw, *, fixed: Mapping[str, Scalar] = _NONE, taken: Container[str] = ()
+    ) -> None:
+        self._draw, self._fixed, self._taken = draw, fixed, taken
         self.params: dict[str, Scalar] = {}
         self.dimensions: dict[str, Dimension] = {}
 
@@ -134,8 +154,8 @@ class Point:
                 f"{path}: log=True needs low > 0 and no step, but got low={interval.low:g} and "
                 f"step={interval.step}."
             )
-        if interval.step is not None and interval.step <= 0:
-            raise StudyError(f"{path}: step must be more than 0 but got {interval.step:g}.")
+        if interval.step is not None:
+            _check_step(path, interval, interval.step)
         return self._value(path, interval)
 
     def _value(self, path: str, dimension: Dimension) -> Scalar:
@@ -146,6 +166,12 @@ class Point:
                     f"{self.dimensions[path]} and with {dimension}."
                 )
             return self.params[path]
+        if path in self._fixed:
+            return _allowed(path, dimension, self._fixed[path])
+        if path in self._taken:
+            raise StudyError(
+                f"{path} must be a setting or asked for by the space but is both. Remove one."
+            )
         value = self._draw(path, dimension)
         self.params[path], self.dimensions[path] = value, dimension
         return value
@@ -163,11 +189,41 @@ def contains(dimension: Dimension, value: Scalar) -> bool:
     return abs(steps - round(steps)) < 1e-9
 
 
+def describe(dimension: Dimension) -> str:
+    """Return a dimension in words: ``none, layer or group``, ``0.1 to 1, log``."""
+    if isinstance(dimension, Choices):
+        *others, last = map(str, dimension.choices)
+        return f"{', '.join(others)} or {last}" if others else last
+    step = "" if dimension.step in (None, 1) else f" by {dimension.step:g}"
+    return f"{dimension.low:g} to {dimension.high:g}{step}{', log' * dimension.log}"
+
+
 def dimension_from_dict(about: Mapping[str, Any]) -> Dimension:
     """Return the dimension whose fields are given, the inverse of ``dataclasses.asdict``."""
     if "choices" in about:
         return Choices(tuple(about["choices"]))
     return Interval(**about)
+
+
+def _allowed(path: str, dimension: Dimension, value: Scalar) -> Scalar:
+    """Return a value that was fixed from outside."""
+    if not contains(dimension, value):
+        raise StudyError(
+            f"--set {path} must be in the space, {describe(dimension)}, but got {value!r}."
+        )
+    return value
+
+
+def _check_step(path: str, interval: Interval, step: float) -> None:
+    """Check that the steps of an interval end at its upper end."""
+    if step <= 0:
+        raise StudyError(f"{path}: step must be more than 0 but got {step:g}.")
+    if not contains(interval, interval.high):
+        last = interval.low + step * int((interval.high - interval.low) / step)
+        raise StudyError(
+            f"{path}: high must be low plus steps of {step:g} but got {interval.high:g}. "
+            f"Did you mean {last:g}?"
+        )
 
 
 def _check_open(path: str) -> None:

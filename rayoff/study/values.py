@@ -77,7 +77,7 @@ def check_value(path: str, value: object) -> Scalar:
     Raises:
         StudyError: it is of another type, not among the field's choices, or out of range.
     """
-    return _validated(path, value, strict=True)
+    return validated(path, field_types()[path], RANGES.get(path), value, strict=True)
 
 
 def parse_value(path: str, text: str) -> Scalar:
@@ -86,39 +86,64 @@ def parse_value(path: str, text: str) -> Scalar:
     Raises:
         StudyError: as for ``check_value``.
     """
-    if NoneType in get_args(field_types()[path]) and text.lower() == "none":
-        return None
-    if field_types()[path] is int and "e" in text.lower():
-        text = _without_exponent(text)
-    return _validated(path, text, strict=False)
-
-
-def _validated(path: str, value: object, *, strict: bool) -> Scalar:
     annotation = field_types()[path]
+    value = as_written(annotation, text)
+    return validated(path, annotation, RANGES.get(path), value, strict=False)
+
+
+def validated(
+    name: str,
+    annotation: Any,  # noqa: ANN401 - a type
+    bounds: Any,  # noqa: ANN401 - pydantic's Field
+    value: object,
+    *,
+    strict: bool,
+) -> Any:  # noqa: ANN401 - of that type
+    """Return ``value`` as a type, where it lies within bounds.
+
+    Args:
+        name: of what it is a value of, for messages.
+        annotation: the type; ``X | None`` takes none too.
+        bounds: a ``Field`` of pydantic, or None.
+        value: to be checked; a text where not strict.
+        strict: whether it must have the type, but for an integer that stands for a float;
+            else it is read from text.
+
+    Raises:
+        StudyError: it is of another type, not among the choices, or out of range.
+    """
     optional = NoneType in get_args(annotation)
     if optional and value is None:
         return None
     try:
+        adapter = _adapter(annotation, bounds)
         if strict:
-            return _adapter(path).validate_python(value, strict=True)
-        return _adapter(path).validate_strings(value, strict=False)
+            return adapter.validate_python(value, strict=True)
+        return adapter.validate_strings(value, strict=False)
     except ValidationError as error:
         # "Input should be a valid integer, unable to parse ..." -> "a valid integer"
         expected = error.errors()[0]["msg"].removeprefix("Input should be ").partition(",")[0]
     options = [str(o) for o in get_args(annotation)] if get_origin(annotation) is Literal else []
     expected = f"one of {', '.join(options)}" if options else expected
     hint = did_you_mean(str(value), options)
-    raise StudyError(f"{path} must be {expected}{' or none' * optional} but got {value!r}.{hint}")
+    raise StudyError(f"{name} must be {expected}{' or none' * optional} but got {value!r}.{hint}")
+
+
+def as_written(annotation: Any, text: str) -> str | None:  # noqa: ANN401 - a type
+    """Return what the command line means by a text: none where it may be, 1e6 as 1000000."""
+    if NoneType in get_args(annotation) and text.lower() == "none":
+        return None
+    integer = annotation is int or int in get_args(annotation)
+    return _without_exponent(text) if integer and "e" in text.lower() else text
 
 
 @cache
-def _adapter(path: str) -> TypeAdapter[Any]:
-    annotation: Any = field_types()[path]
+def _adapter(annotation: Any, bounds: Any) -> TypeAdapter[Any]:  # noqa: ANN401
     present = [part for part in get_args(annotation) if part is not NoneType]
     if NoneType in get_args(annotation):
         (annotation,) = present
-    if path in RANGES:
-        annotation = Annotated[annotation, RANGES[path]]
+    if bounds is not None:
+        annotation = Annotated[annotation, bounds]
     return TypeAdapter[Any](annotation, config=ConfigDict(allow_inf_nan=False))
 
 

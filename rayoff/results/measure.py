@@ -1,0 +1,33 @@
+"""What one trial amounts to: the numbers that a search is told."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rayoff.results.folder import trial_table
+from rayoff.results.runs import run_table
+
+
+def measure_trial(folder: Path, seeds: Sequence[int]) -> dict[str, float]:
+    """Return the results of a finished trial as a report would give them.
+
+    Args:
+        folder: the trial's folder in a run folder.
+        seeds: of its runs.
+
+    Returns:
+        ``score``, the mean of ``value`` in ``run_table`` over its runs, nan where nothing was
+        evaluated; ``divergence_rate``, the share of them that diverged; ``num_diverged``; and
+        ``seconds``, for which the trial was trained, probed and evaluated [s].
+
+    Raises:
+        ResultsError: its metrics cannot be read.
+    """
+    frame = trial_table(folder, seeds).to_pandas()
+    runs = run_table(frame)
+    num_diverged = runs["status"].tolist().count("diverged")
+    return {
+        "score": sum(map(float, runs["value"])) / len(runs),
+        "divergence_rate": num_diverged / len(seeds),
+        "num_diverged": float(num_diverged),
+        "seconds": max(frame["seconds"].tolist()),
+    }

@@ -1,0 +1,296 @@
+"""The course of a search: which trial is next, what became of each point, and when it is over.
+
+Nothing here knows Ray. A point is first asked of the journal, then recorded in the run folder,
+then trained; it is first recorded as ended, then told to the journal. So wherever a process is
+killed, the next one knows from the two what is left to do.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rayoff.errors import ResultsError, StudyError
+from rayoff.search.budget import seconds_under_way, spent
+from rayoff.search.journal import FILE, Journal
+from rayoff.search.run_folder import RunFolder
+from rayoff.search.verdicts import annotations, evaluated, excess_divergence, winner
+from rayoff.study import PlannedTrial
+from rayoff.study.plan import effective_settings
+from rayoff.study.points import PlannedPoint, given_points, on_fresh_seeds, plan_point, search_of
+from rayoff.study.records import Origin, PointRecord, read_records, write_record
+from rayoff.study.search_checks import checked_search_study
+from rayoff.study.space import Draw
+
+Measure = Callable[[Path, Sequence[int]], Mapping[str, float]]
+"""Gives the results of a trial from its folder and its seeds: ``rayoff.results.measure_trial``."""
+
+_MAX_REPEATS = 100
+"""Known points in a row after which the space counts as exhausted."""
+
+
+class Exploration:
+    """A search that begins, or goes on from what its run folder holds.
+
+    Attributes:
+        search: what is searched for.
+        failed: trials that failed in this session.
+
+    Args:
+        folder: the run folder, locked.
+        measure: of a finished trial.
+        device_share: what a trial has of a GPU, or without one its CPU cores.
+        clock: gives the time [s since 1970].
+
+    Raises:
+        ResultsError: the folder has records of points but no journal.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        measure: Measure,
+        device_share: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder, self._measure, self._clock = folder, measure, clock
+        self._device_share = device_share
+        self._study = checked_search_study(folder.study)
+        self.search = search_of(self._study)
+        self._given = given_points(self._study)
+        self._records = {record.name: record for record in read_records(folder.path)}
+        self._queue: deque[PlannedTrial] = deque()
+        self._left: dict[str, set[str]] = {}
+        self._owners: dict[str, str] = {}
+        self._numbers: dict[object, int] = {}
+        self._exhausted = False
+        self.failed: list[str] = []
+        self._forgiven = {name for name, one in self._records.items() if one.state == "failed"}
+        self._seconds_before = seconds_under_way(self._of_search())
+        self._began = clock()
+        self._journal = self._open_journal()
+        self._take_up()
+
+    @property
+    def running(self) -> list[str]:
+        """Trials of the points that have not ended, without those that are finished."""
+        return [trial_id for left in self._left.values() for trial_id in sorted(left)]
+
+    def records(self) -> list[PointRecord]:
+        """Return what is known of every point."""
+        return list(self._records.values())
+
+    def next_trial(self) -> PlannedTrial | None:
+        """Return the trial that begins next; None: none, or none before another one ends."""
+        num_asked = 0
+        while not self._queue and self.why_spent() is None:
+            number, draw = self._journal.ask()
+            self._begin(number, draw)
+            num_asked += 1
+            self._exhausted = not self._queue and num_asked == _MAX_REPEATS
+        if not self._queue and not self._left and not self._folder.is_searched():
+            self._confirm()
+        return self._queue.popleft() if self._queue else None
+
+    def why_spent(self) -> str | None:
+        """Return which budget is spent, as a sentence; None: none is."""
+        if self._exhausted:
+            return f"{_MAX_REPEATS} points in a row were known already"
+        counted = [one for one in self._of_search() if one.name not in self._forgiven]
+        seconds = self._seconds_before + self._clock() - self._began
+        return spent(self.search, counted, seconds)
+
+    def trial_ended(self, trial_id: str) -> None:
+        """Take note that a trial has ended; with the last one of a point, the point has.
+
+        One that is not finished was interrupted, and stays running.
+        """
+        name = self._owners.get(trial_id)
+        if name not in self._left or not self._folder.is_finished(trial_id):
+            return
+        self._left[name].discard(trial_id)
+        if not self._left[name]:
+            self._end(self._records[name])
+
+    def trial_failed(self, trial_id: str) -> None:
+        """Take note that a trial has failed, and with it its point."""
+        self.failed.append(trial_id)
+        name = self._owners.get(trial_id)
+        if name in self._left:
+            self._end_failed(self._records[name], f"trials/{trial_id}/error.txt says why")
+
+    def _of_search(self) -> list[PointRecord]:
+        return [record for record in self._records.values() if record.phase == "search"]
+
+    def _open_journal(self) -> Journal:
+        """Return the journal, in which the given points wait that were not asked for yet."""
+        path = self._folder.path / FILE
+        if self._records and not path.exists():
+            raise ResultsError(
+                f"{path} must hold the course of the search but is missing. Put it back, or "
+                "remove the run folder and begin anew."
+            )
+        journal = Journal(path, self._study.name, self.search)
+        for point in self._given[len(journal) :]:
+            journal.enqueue(point.params)
+        return journal
+
+    def _take_up(self) -> None:
+        """Go on where the folder and the journal were left."""
+        untold = self._journal.running()
+        for record in self._records.values():
+            if record.phase == "search" and record.trials and record.state != "failed":
+                self._numbers.setdefault(_identity(record), record.number)
+        for record in list(self._records.values()):
+            if record.state == "running" or (record.phase, record.state) == ("confirm", "failed"):
+                self._resume(record)
+            elif record.phase == "search" and record.number in untold:
+                self._tell(record)
+        for number in untold:
+            if f"{number:04d}" not in self._records:
+                self._begin(number, self._journal.ask_again(number))
+        all_given = len(self._of_search()) >= len(self._given)
+        if all_given and self._baseline() is None:  # it failed
+            self._journal.enqueue(self._given[0].params)
+
+    def _baseline(self) -> PointRecord | None:
+        """Return the baseline's record, None before it began or where it failed."""
+        found = [one for one in self._of_search() if one.origin == "baseline"]
+        return next((one for one in found if one.state != "failed"), None)
+
+    def _resume(self, record: PointRecord) -> None:
+        """Train what is left of a point."""
+        blank = {"state": "running", "feasible": None, "reason": None, "ended": None}
+        again = replace(record, **blank, started=self._clock())
+        if record.same_as is None:
+            self._start(again)
+        else:
+            self._write(again)
+            self._follow(again)
+
+    def _begin(self, number: int, draw: Draw) -> None:
+        """Record a point that was asked for, and queue its trials, if it is a new one."""
+        blank = PointRecord(
+            number=number,
+            phase="search",
+            origin="sampled",
+            params={},
+            dimensions={},
+            started=self._clock(),
+            trials=[],
+        )
+        try:
+            point = plan_point(self._study, number, draw)
+        except StudyError as error:
+            self._end_failed(blank, str(error))
+            return
+        twin = self._numbers.setdefault(point.identity, number)
+        record = replace(
+            blank,
+            origin=self._origin(point) if twin == number else "sampled",
+            params=point.params,
+            dimensions=point.dimensions,
+            same_as=None if twin == number else twin,
+            trials=point.trials if twin == number else [],
+        )
+        if record.same_as is None:
+            self._start(record)
+        else:
+            self._write(record)
+            self._follow(record)
+
+    def _origin(self, point: PlannedPoint) -> Origin:
+        given = [one.params for one in self._given]
+        if point.params not in given:
+            return "sampled"
+        return "known" if given.index(point.params) else "baseline"
+
+    def _start(self, record: PointRecord) -> None:
+        """Queue the trials of a point that are not finished; without any, it has ended."""
+        self._write(record)
+        unfinished = [one for one in record.trials if not self._folder.is_finished(one.trial_id)]
+        self._left[record.name] = {trial.trial_id for trial in unfinished}
+        self._owners |= {trial.trial_id: record.name for trial in unfinished}
+        self._queue.extend(unfinished)
+        if not unfinished:
+            self._end(record)
+
+    def _follow(self, record: PointRecord) -> None:
+        """Give a point the values of the earlier one with its configuration, once it has some."""
+        first = self._records[f"{record.same_as:04d}"]
+        if first.state == "failed":
+            self._end_failed(record, f"point {first.number} has its configuration and failed")
+        elif first.state != "running":
+            ended = replace(
+                record,
+                state=first.state,
+                values=first.values,
+                feasible=first.feasible,
+                reason=first.reason,
+                ended=self._clock(),
+            )
+            self._write(ended)
+            self._tell(ended)
+
+    def _end(self, record: PointRecord) -> None:
+        """Record what a point amounts to, and tell it."""
+        self._left.pop(record.name, None)
+        measured = [
+            self._measure(self._folder.trial_folder(trial.trial_id), trial.config.seeds)
+            for trial in record.trials
+        ]
+        ended = evaluated(record, measured, self.search, self._device_share)
+        if ended.state == "failed":
+            self._end_failed(record, ended.reason or "")
+        else:
+            self._end_as(replace(ended, ended=self._clock()))
+
+    def _end_failed(self, record: PointRecord, reason: str) -> None:
+        """Record that a point has no result; its configuration may be tried again."""
+        self._left.pop(record.name, None)
+        self._queue = deque(trial for trial in self._queue if trial not in record.trials)
+        self._numbers = {k: v for k, v in self._numbers.items() if v != record.number}
+        self._end_as(replace(record, state="failed", reason=reason, ended=self._clock()))
+
+    def _end_as(self, record: PointRecord) -> None:
+        """Write and tell a point that has ended, and those that have its values."""
+        self._write(record)
+        if record.phase == "confirm":
+            return
+        self._tell(record)
+        for other in self._of_search():
+            if other.same_as == record.number and other.state == "running":
+                self._follow(other)
+
+    def _tell(self, record: PointRecord) -> None:
+        """Tell the journal how a point has ended."""
+        about = annotations(record, self.search)
+        if record.state == "failed":
+            self._journal.fail(record.number, about)
+            return
+        values = [record.values[name] for name in self.search.objectives]
+        excess = excess_divergence(record, self.search)
+        self._journal.tell(record.number, values, excess, about)
+
+    def _confirm(self) -> None:
+        """Queue the winner and the baseline on fresh seeds; where that was done, it is over."""
+        confirmed = {one.number: one for one in self._records.values() if one.phase == "confirm"}
+        wanted = [one for one in (self._baseline(), winner(self._of_search())) if one is not None]
+        for record in {one.number: one for one in wanted}.values():
+            if self.search.num_confirm_seeds and record.number not in confirmed:
+                trials = on_fresh_seeds(self._study, record.trials)
+                self._resume(replace(record, phase="confirm", trials=trials, values={}))
+        states = {one.state for one in self._records.values() if one.phase == "confirm"}
+        if not self._left and self._baseline() is not None and states <= {"complete"}:
+            self._folder.mark_searched()
+
+    def _write(self, record: PointRecord) -> None:
+        self._records[record.name] = record
+        write_record(self._folder.path, record)
+
+
+def _identity(record: PointRecord) -> object:
+    """Return what the trials of a point depend on, as ``PlannedPoint.identity``."""
+    stated = list(record.params)
+    return frozenset(effective_settings(trial, stated) for trial in record.trials)
