@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from synthetic_results import make_run_folder
+from tensorboard_server import TensorBoard
+from tiny_studies import make_study
+from told_studies import Study, report, row
 
+from rayoff.callbacks import Summaries
 from rayoff.report import write_report
+from rayoff.study import trials
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -27,7 +32,9 @@ class Visit(NamedTuple):
 
     page: "Page"
     complaints: list[str]
+    """Errors and warnings of its console."""
     requests: list[str]
+    """Addresses, those of data in the page itself left out."""
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +63,18 @@ def visit(browser: "Browser", address: str, scheme: str = "light", width: int = 
         color_scheme=scheme,  # pyright: ignore[reportArgumentType]
     )
     visited = Visit(page, [], [])
-    page.on("console", lambda message: visited.complaints.append(message.text))
-    page.on("pageerror", lambda error: visited.complaints.append(str(error)))
-    page.on("request", lambda request: visited.requests.append(request.url))
+    page.on("console", lambda message: _note(visited, message.type, message.text))
+    page.on("pageerror", lambda error: _note(visited, "error", str(error)))
+    page.on("request", lambda request: _note(visited, "request", request.url))
     page.goto(address)
     return visited
+
+
+def _note(visited: Visit, kind: str, text: str) -> None:
+    if kind in ("error", "warning"):
+        visited.complaints.append(text)
+    elif kind == "request" and not text.startswith(("data:", "blob:")):
+        visited.requests.append(text)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -70,7 +84,7 @@ def test_the_report_opens_alone_and_without_complaint(
     address = (folder / "report.html").as_uri()
     page, complaints, requests = visit(browser, address, scheme)
     assert complaints == []
-    assert [url for url in requests if not url.startswith("data:")] == [address]
+    assert requests == [address]
     text = page.locator("body").inner_text()
     assert all(arm in text for arm in ARMS)
     assert "seeds\n0, 1, 2, 3, 4" in text
@@ -127,4 +141,50 @@ def test_the_report_prints(browser: "Browser", folder: Path) -> None:
     printed = page.pdf(format="A4")
     assert printed.startswith(b"%PDF")
     assert printed.count(b"/Type /Page\n") + printed.count(b"/Type /Page ") >= 3
+    page.close()
+
+
+PLAN = trials(make_study("parquet:p"))
+"""2 arms at 2 shares of the data, 2 seeds each."""
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TensorBoard]:
+    """TensorBoard on a run folder whose trials have all ended."""
+    folder = tmp_path_factory.mktemp("board")
+    study = Study(Summaries(folder, PLAN))
+    for trial in PLAN:
+        study.tell("start", trial.trial_id)
+        for step in (10, 20, 30):
+            rows = [row(seed, step, **{"eval/score": 1.0 * step + seed}) for seed in (0, 1)]
+            study.tell("result", trial.trial_id, result=report(rows))
+        study.tell("complete", trial.trial_id)
+    study.callback.on_experiment_end(trials=[])
+    server = TensorBoard(folder)
+    for trial in PLAN:
+        server.wait_for(f"tensorboard/{trial.trial_id}", "eval/score", 3)
+    yield server
+    server.close()
+
+
+def test_tensorboards_scalars_show_arms_and_seeds(browser: "Browser", board: TensorBoard) -> None:
+    page, complaints, requests = visit(browser, f"{board.address}/?darkMode=false#timeseries")
+    for trial in PLAN:
+        for run in (f"tensorboard/{trial.trial_id}", f"trials/{trial.trial_id}/s1"):
+            page.get_by_text(run).first.wait_for()
+    page.get_by_text("eval/score").first.wait_for()
+    assert complaints == []
+    assert all(url.startswith(board.address) for url in requests)
+    page.close()
+
+
+def test_tensorboards_hparams_have_a_row_for_each_trial(
+    browser: "Browser", board: TensorBoard
+) -> None:
+    page, complaints, requests = visit(browser, f"{board.address}/#hparams")
+    for trial in PLAN:
+        page.get_by_text(trial.trial_id).first.wait_for()
+    page.get_by_text("critic.norm").first.wait_for()
+    assert complaints == []
+    assert all(url.startswith(board.address) for url in requests)
     page.close()

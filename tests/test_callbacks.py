@@ -1,14 +1,9 @@
 """Tests of what a study tells while it runs; TensorBoard is asked through its own server."""
 
 import io
-import json
 import math
 import re
-import subprocess
-import sys
 import time
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +14,9 @@ import pytest
 from rich.console import Console
 from synthetic_results import make_run_folder
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard_server import TensorBoard
 from tiny_studies import make_study
+from told_studies import FLOORS, Study, report, row
 
 from rayoff.callbacks import Failures, Progress, Summaries
 from rayoff.callbacks.observer import guarded
@@ -29,7 +26,6 @@ from rayoff.stopper import LostTrialStopper
 from rayoff.study import Axis, PlannedTrial, trials
 
 REASON = "|Q| 5.0e+03 above the bound"
-FLOORS = {"eval/score": 0.0, "eval/return": -20.0}
 
 
 def plan() -> list[PlannedTrial]:
@@ -38,87 +34,7 @@ def plan() -> list[PlannedTrial]:
     return trials(make_study("parquet:p", axes=axes, baseline={"algorithm": "td3"}))
 
 
-def row(seed: int, step: int, **metrics: object) -> dict[str, Any]:
-    about = {"seed": seed, "step": step, "seconds": 0.1, "status": "training", "reason": None}
-    return about | {"stop_step": None, "evaluated": False, "critic/q_abs": 1.0 * step} | metrics
-
-
-def report(rows: list[dict[str, Any]], **changes: object) -> dict[str, Any]:
-    step = max((r["step"] for r in rows), default=0)
-    return {
-        "timesteps_total": step,
-        "restored_step": 0,
-        "score": 0.0,
-        "evaluated": False,
-        "num_runs": 2,
-        "num_training": 2,
-        "num_diverged": 0,
-        "reasons": {},
-        "floors": FLOORS,
-        "rows": rows,
-    } | changes
-
-
-class Study:
-    """A study whose trials report what they are told to, to the given callback."""
-
-    def __init__(self, callback: Summaries | Progress) -> None:
-        self.callback = callback
-        callback.setup()
-
-    def tell(
-        self, event: str, trial_id: str, *, error_file: Path | None = None, **info: object
-    ) -> None:
-        trial = SimpleNamespace(config={"trial": trial_id}, error_file=error_file)
-        method = getattr(self.callback, f"on_trial_{event}")
-        method(iteration=0, trials=[], trial=trial, **info)
-
-
 # TensorBoard
-
-
-class TensorBoard:
-    """A running TensorBoard and its HTTP interface."""
-
-    def __init__(self, folder: Path) -> None:
-        command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)]
-        options = ["--host", "127.0.0.1", "--port", "0", "--reload_interval", "1"]
-        self._process = subprocess.Popen(
-            command + options, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-        )
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-                self._address = found[0]
-                break
-
-    def get(self, path: str, **query: str) -> Any:  # noqa: ANN401 - JSON
-        url = f"{self._address}/data/{path}?{urllib.parse.urlencode(query)}"
-        with urllib.request.urlopen(url) as reply:
-            return json.load(reply)
-
-    def post(self, path: str, body: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
-        headers = {"Content-Type": "application/json"}
-        data = json.dumps({"experimentName": "", **body}).encode()
-        url = f"{self._address}/data/plugin/hparams/{path}"
-        with urllib.request.urlopen(urllib.request.Request(url, data, headers)) as reply:
-            return json.load(reply)
-
-    def scalars(self, run: str, tag: str) -> list[tuple[int, float]]:
-        points = self.get("plugin/scalars/scalars", run=run, tag=tag)
-        return [(step, value) for _, step, value in points]
-
-    def wait_for(self, run: str, tag: str, num_points: int) -> None:
-        for _ in range(150):
-            if tag in self.get("plugin/scalars/tags").get(run, ()):
-                if len(self.scalars(run, tag)) >= num_points:
-                    return
-            time.sleep(0.2)
-        raise AssertionError(f"TensorBoard shows no {num_points} points of {run}, {tag}.")
-
-    def close(self) -> None:
-        self._process.terminate()
-        self._process.communicate()
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ from rayoff.report.page import SECTIONS
 from rayoff.report.recipe import full_recipe, short_recipe
 from rayoff.report.tables import format_number
 from rayoff.results import collect, read_results, write_results
-from rayoff.stats import Estimate
+from rayoff.stats import Estimate, holm
 
 Rows = list[dict[str, Any]]
 Recipe = Callable[[pd.DataFrame, list[Effect]], str]
@@ -590,3 +590,40 @@ def test_effects_are_exported_with_their_verdicts(tmp_path: Path) -> None:
 )
 def test_numbers_are_rounded_and_zero_has_no_sign(value: float, text: str) -> None:
     assert format_number(value, 3) == text
+
+
+def test_holm_corrects_for_the_effects_that_were_tested(tmp_path: Path) -> None:
+    frame = results(tmp_path / "a", norms=("none", "layer", "weight"), seeds=range(5))
+    effects = find_effects(frame.loc[(frame["seed"] < 2) | (frame["fraction"] != 0.01)])
+    tested = [effect for effect in effects if effect.verdict != "too few runs"]
+    assert 0 < len(tested) < len(effects)
+    assert [e.p_holm for e in tested] == pytest.approx(list(holm([e.p_value for e in tested])))
+    assert {e.p_holm for e in effects if e not in tested} == {1.0}
+    assert any(e.survives for e in tested)
+    assert not all(e.survives for e in tested)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        {
+            "norms": ("none", "layer", "weight", "batch", "spectral"),
+            "widths": (256, 64),
+            "datasets": ("hopper", "ant", "walker2d", "halfcheetah"),
+            "fractions": (1.0, 0.3, 0.1, 0.03, 0.01),
+        },
+        {"norms": ("none", "layer"), "widths": range(16, 416, 4), "fractions": (0.1,)},
+    ],
+)
+def test_a_large_study_still_fits_into_two_megabytes(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    folder = make_run_folder(tmp_path / "a", seeds=range(5), **options)
+    assert len(list((folder / "trials").iterdir())) == 200
+    page = write_report(folder)
+    assert page.stat().st_size < 2_000_000
+    written = Page(page.read_text())
+    assert written.open == []
+    arms = set(read_results(folder)["arm"])
+    assert all(arm in written.text for arm in arms)

@@ -18,6 +18,8 @@ from rayoff.results import arm_order
 
 MAX_LINES = 40
 """Runs of a panel up to which each is drawn; with more, only means can be told apart."""
+MAX_RUNS = 400
+"""Runs of a figure up to which each is drawn; more would make the page of a report too large."""
 
 _SIGNS: dict[str, Look] = {"mean of runs": {"lw": 2.0}, "one run": {"lw": 0.7, "alpha": 0.5}}
 
@@ -41,6 +43,7 @@ def curves_figure(frame: pd.DataFrame) -> Figure | None:
         return None
     datasets = list(dict.fromkeys(frame["dataset"]))
     fractions = sorted(set(frame["fraction"]), reverse=True)
+    show_runs = len(frame.drop_duplicates(["trial", "seed"])) <= MAX_RUNS
     with matplotlib.rc_context(FIGURE_STYLE):
         size = (1.0 + 2.7 * max(len(fractions), 2), 0.9 + 2.3 * len(datasets))
         figure = Figure(figsize=size, layout="constrained")
@@ -50,7 +53,7 @@ def curves_figure(frame: pd.DataFrame) -> Figure | None:
         for name, row in zip(datasets, grid, strict=True):
             own = frame.loc[frame["dataset"] == name]
             for fraction, axes in zip(fractions, row, strict=True):
-                _draw(axes, own.loc[own["fraction"] == fraction], styles)
+                _draw(axes, own.loc[own["fraction"] == fraction], styles, show_runs)
                 axes.set_title(f"{100 * fraction:g}% of the data", loc="left")
             unit = "score" if bool(own["scored"].iloc[0]) else "return [reward]"
             row[0].set_ylabel(f"{name}\n{unit}" if len(datasets) > 1 else unit)
@@ -63,8 +66,8 @@ def curves_figure(frame: pd.DataFrame) -> Figure | None:
     return figure
 
 
-def _draw(axes: Axes, cell: pd.DataFrame, styles: dict[str, ArmStyle]) -> None:
-    show_runs = len(cell.drop_duplicates(["trial", "seed"])) <= MAX_LINES
+def _draw(axes: Axes, cell: pd.DataFrame, styles: dict[str, ArmStyle], show_runs: bool) -> None:
+    show_runs &= len(cell.drop_duplicates(["trial", "seed"])) <= MAX_LINES
     for arm, style in styles.items():
         own = cell.loc[cell["arm"] == arm]
         runs = own.pivot_table(index="step", columns="seed", values="value")

@@ -1,6 +1,6 @@
 """Performance profiles: the share of runs above each result, for each arm."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -15,13 +15,18 @@ _NUM_THRESHOLDS = 101
 
 
 def profiles_figure(
-    values: Mapping[str, list[NDArray[np.float64]]], measure: str, *, seed: int = 0
+    values: Mapping[str, list[NDArray[np.float64]]],
+    measure: str,
+    arms: Sequence[str],
+    *,
+    seed: int = 0,
 ) -> Figure:
     """Return the performance profile of each arm with its band.
 
     Args:
-        values: for each arm, the baseline first, the results of the runs of each cell, (R,).
+        values: for each arm to be drawn, the results of the runs of each cell, (R,).
         measure: ``score`` or ``return``.
+        arms: all arms that have a colour, the baseline first.
         seed: of the bootstrap.
     """
     known = np.concatenate([cell for strata in values.values() for cell in strata])
@@ -31,7 +36,7 @@ def profiles_figure(
     with matplotlib.rc_context(FIGURE_STYLE):
         figure = Figure(figsize=(7.0, 4.0), layout="constrained")
         axes = figure.subplots()
-        styles = arm_styles(values)
+        styles = {arm: s for arm, s in arm_styles(arms).items() if arm in values}
         for arm, style in styles.items():
             profile = performance_profile(values[arm], thresholds, seed=seed)
             axes.fill_between(thresholds, profile.low, profile.high, color=style.color, alpha=0.12)

@@ -22,6 +22,8 @@ _SCORE_SIGNS: dict[str, Look] = {
 def score_figure(runs: pd.DataFrame, summary: pd.DataFrame) -> Figure:
     """Return score against data fraction, a panel for each dataset, with 95% intervals.
 
+    Panels of scores have one scale; those of raw returns each have their own.
+
     A hollow mark says that some of its runs diverged, and count with their floor; where runs
     are few, each is a small mark. A dataset where nothing was evaluated shows how many runs
     diverged instead, with Wilson's interval.
@@ -44,9 +46,11 @@ def score_figure(runs: pd.DataFrame, summary: pd.DataFrame) -> Figure:
             axes.set_title(name, loc="left", weight="bold", size=10)
             cells = summary.loc[summary["dataset"] == name]
             own = runs.loc[runs["dataset"] == name]
+            same_scale = runs if "score" in set(own["measure"]) else own
             places = _places(axes, list(styles), sorted(set(cells["fraction"])))
             if len(cells.dropna(subset=["measure"])):
                 _draw_scores(axes, cells, own, styles, places)
+                _set_scale(axes, same_scale)
             else:
                 _draw_divergence(axes, cells, styles, places)
         looks: dict[str, Look] = {
@@ -98,10 +102,15 @@ def _draw_scores(
         axes.plot(places[arm, fraction], result, "o", **look)
     (measure,) = set(cells["measure"].dropna())
     axes.set_ylabel("score, 0 to 100" if measure == "score" else "return [reward]")
-    known = runs["value"].dropna()
+
+
+def _set_scale(axes: Axes, runs: pd.DataFrame) -> None:
+    """Span the results of runs; intervals of few runs may leave the panel."""
+    (measure, *_) = runs["measure"].dropna()
+    known = runs.loc[runs["measure"] == measure, "value"].dropna()
     if len(known):
         low, high = min(known), max(known)
-        margin = 0.2 * (high - low) or 1.0  # intervals of few runs may leave the panel
+        margin = 0.2 * (high - low) or 1.0
         axes.set_ylim(low - margin, high + margin)
 
 

@@ -23,6 +23,8 @@ from rayoff.results import arm_order
 
 MAX_LINES = 60
 """Runs of a panel up to which each is drawn; with more, only medians can be told apart."""
+MAX_RUNS = 400
+"""Runs of a figure up to which each is drawn; more would make the page of a report too large."""
 
 _RUN_SIGNS: dict[str, Look] = {
     "one run": {"lw": 0.8, "alpha": 0.6},
@@ -41,7 +43,8 @@ def stability_figure(frame: pd.DataFrame) -> Figure | None:
     Thin lines are runs; the thick one is their median, drawn while more than half of them
     train, those that ended before counting with their last value. A cross marks where a run
     was, or would have been, stopped, at its last finite |Q|. Where a panel has more than
-    ``MAX_LINES`` runs, there are medians only, and no crosses.
+    ``MAX_LINES`` runs, or the figure more than ``MAX_RUNS``, there are medians only, and no
+    crosses.
 
     Args:
         frame: results, as ``rayoff.results.read_results`` returns them.
@@ -58,7 +61,7 @@ def stability_figure(frame: pd.DataFrame) -> Figure | None:
     datasets = list(dict.fromkeys(frame["dataset"]))
     fractions = sorted(set(frame["fraction"]), reverse=True)
     num_runs = len(frame.drop_duplicates(["trial", "seed"]))
-    show_runs = num_runs <= MAX_LINES * len(datasets) * len(fractions)
+    show_runs = num_runs <= min(MAX_LINES * len(datasets) * len(fractions), MAX_RUNS)
     with matplotlib.rc_context(FIGURE_STYLE):
         size = (1.2 + 2.6 * max(len(fractions), 2), 0.7 + 3.9 * len(datasets))
         figure = Figure(figsize=size, layout="constrained")

@@ -69,8 +69,9 @@ def save_figure(figure: Figure, path: Path) -> list[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     paths = [path.with_suffix(".svg"), path.with_suffix(".pdf")]
     with matplotlib.rc_context(FIGURE_STYLE):
-        figure.draw_without_rendering()  # lays out once what would be laid out for each file
-        figure.set_layout_engine("none")
+        if engine := figure.get_layout_engine():
+            engine.execute(figure)  # once, where each file would lay it out again
+            figure.set_layout_engine("none")
         figure.savefig(paths[0], metadata={"Date": None, "Creator": None})
         dates: dict[str, Any] = {"CreationDate": None, "Creator": None, "Producer": None}
         figure.savefig(paths[1], metadata=dates)

@@ -90,5 +90,7 @@ def _markdown_row(cells: Sequence[str]) -> str:
 
 def _latex_row(cells: Sequence[str], bold: Sequence[bool] = ()) -> str:
     texts = [cell.translate(_LATEX) for cell in cells]
+    # After \\ a bracket would be read as the height of the row.
+    texts = [f"{{[}}{text[1:]}" if text.startswith("[") else text for text in texts]
     marked = zip(texts, bold or [False] * len(texts), strict=True)
     return " & ".join(rf"\textbf{{{t}}}" if is_bold else t for t, is_bold in marked) + r" \\"

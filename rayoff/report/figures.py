@@ -94,7 +94,7 @@ def draw_figures(analysis: Analysis) -> dict[str, Figure]:
         if len(known) > 1:
             values = {arm: analysis.scores.values[arm] for arm in known}
             measure = analysis.scores.measure
-            figures["profiles"] = profiles_figure(values, measure, seed=BOOTSTRAP_SEED)
+            figures["profiles"] = profiles_figure(values, measure, arms, seed=BOOTSTRAP_SEED)
             matrix = 100 * improvement_matrix(analysis.scores, known)
             figures["improvement"] = heatmap_figure(matrix, middle=50.0, digits=0)
     figures["interactions"] = _interactions_figure(analysis.interactions)

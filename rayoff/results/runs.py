@@ -67,9 +67,9 @@ def run_table(frame: pd.DataFrame) -> pd.DataFrame:
         runs[name] = _last_readings(frame, metric)
     scored = frame["floor_score"].notna()
     evaluations = frame.assign(value=frame["score"].where(scored, frame["return"]))
-    evaluations = evaluations.dropna(subset=["value"]).groupby(_RUN, sort=False)["value"]
-    runs["last"] = evaluations.agg(_mean_of_last)
-    runs["best"] = evaluations.max()
+    evaluations = evaluations.dropna(subset=["value"])
+    runs["last"] = _last(evaluations).groupby(_RUN, sort=False)["value"].mean()
+    runs["best"] = evaluations.groupby(_RUN, sort=False)["value"].max()
     scored = runs["floor_score"].notna()
     skipped = runs["eval_skipped"].notna() & runs["last"].isna()
     runs["measure"] = pd.Series(np.where(scored, "score", "return"), runs.index).mask(skipped)
@@ -87,7 +87,9 @@ def _last_readings(frame: pd.DataFrame, metric: str) -> pd.Series | float:
     return pd.Series(readings[metric].to_numpy(), index)
 
 
-def _mean_of_last(evaluations: pd.Series) -> float:
-    """Return the mean of the last evaluations; never of early ones, however few there are."""
-    later_half = (len(evaluations) + 1) // 2
-    return float(evaluations.tail(min(NUM_LAST_EVALUATIONS, later_half)).mean())
+def _last(evaluations: pd.DataFrame) -> pd.DataFrame:
+    """Return the last evaluations of each run; never early ones, however few there are."""
+    of_runs = evaluations.groupby(_RUN, sort=False)
+    later_half = (of_runs["value"].transform("size") + 1) // 2
+    num_after = of_runs.cumcount(ascending=False)
+    return evaluations.loc[num_after < later_half.clip(upper=NUM_LAST_EVALUATIONS)]
