@@ -193,6 +193,7 @@ def _context(
         "command": shorten_command(provenance.get("command", "rayoff run STUDY")),
         "provenance": describe({k: v for k, v in provenance.items() if k != "command"}),
         "is_search": search is not None,
+        "is_run": (run_folder / "trials").is_dir(),
     }
 
 
