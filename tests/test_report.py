@@ -33,12 +33,12 @@ from rayoff.report import (
     write_report,
 )
 from rayoff.report.caveats import caveats, progress
-from rayoff.report.contents import runs
 from rayoff.report.exports import write_table
 from rayoff.report.origins import shorten_command
 from rayoff.report.page import SECTIONS
 from rayoff.report.recipe import full_recipe, short_recipe
 from rayoff.report.tables import format_number
+from rayoff.report.tallies import runs
 from rayoff.results import collect, read_results, write_results
 from rayoff.stats import Estimate, holm
 

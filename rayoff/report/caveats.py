@@ -112,6 +112,16 @@ def _of_design(frame: pd.DataFrame, effects: list[Effect]) -> Iterator[str]:
             "All runs at a fraction share one subset of the data: intervals cover the seeds of "
             "training, not the choice of the subset."
         )
+    if frame["phase"].notna().any():
+        yield (
+            "A search chooses its winner for its score, which is therefore optimistic: believe "
+            "what it scores on fresh seeds."
+        )
+    if "run" in frame:
+        yield (
+            "Run folders may differ in code, versions and machine as well: where each comes from "
+            "is told under Where it comes from."
+        )
     if (tested := num_tested(effects)) > 1:
         survived = sum(effect.survives for effect in effects)
         yield (

@@ -1,18 +1,14 @@
-"""The tables of the report, from exact numbers to what a reader sees."""
+"""The report's tables of results: effects, aggregates, what choices do together, all arms."""
 
 import math
-from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import pandas as pd
 
 from rayoff.report.aggregates import ArmScores, aggregates_table, improvement_matrix
-from rayoff.report.cost import costs_table
 from rayoff.report.effects import Effect, effects_table
-from rayoff.report.exports import ReportTable
+from rayoff.report.exports import Column, ReportTable, Row, make_table
 from rayoff.report.interactions import Interaction, interactions_table
-from rayoff.report.rates import rates_table
-from rayoff.report.stops import stops_table
 from rayoff.report.tables import (
     format_fraction,
     format_interval,
@@ -23,42 +19,6 @@ from rayoff.report.tables import (
     table_columns,
 )
 from rayoff.report.waterfall import Waterfall, waterfalls_table
-from rayoff.results import STATUSES, arm_order, count_runs, run_table
-
-Row = dict[Hashable, Any]
-Column = tuple[str, Callable[[Row], str]]
-
-
-def coverage(frame: pd.DataFrame) -> ReportTable:
-    """Return what became of the runs of each arm, dataset and fraction.
-
-    Args:
-        frame: results, as ``rayoff.results.read_results`` returns them.
-    """
-    arms = {arm: place for place, arm in enumerate(arm_order(frame))}
-    datasets = {name: place for place, name in enumerate(frame["dataset"].unique())}
-    cells = count_runs(frame).to_dict(orient="records")
-    cells.sort(key=lambda c: (datasets[c["dataset"]], arms[c["arm"]], -c["fraction"]))
-    data = pd.DataFrame(cells)
-    fractions = sorted(set(data["fraction"]), reverse=True)
-    titles = ["dataset", "arm", *map(format_fraction, fractions)]
-    rows = []
-    for dataset, arm in data[["dataset", "arm"]].drop_duplicates().itertuples(index=False):
-        found = {c["fraction"]: c for c in cells if (c["dataset"], c["arm"]) == (dataset, arm)}
-        texts = [
-            ", ".join(f"{cell[s]} {s}" for s in STATUSES if cell[s]) if cell else "-"
-            for cell in (found.get(fraction) for fraction in fractions)
-        ]
-        rows.append([str(dataset), str(arm), *texts])
-    return ReportTable(
-        name="coverage",
-        about="runs of each arm on each dataset at each share of the data, by what became of them",
-        data=data,
-        titles=titles,
-        rows=rows,
-        text=frozenset(titles),
-        baseline=_baseline_rows(frame, [row[1] for row in rows]),
-    )
 
 
 def effects(found: list[Effect]) -> ReportTable:
@@ -78,39 +38,7 @@ def effects(found: list[Effect]) -> ReportTable:
     bold = {(index, "verdict") for index, effect in enumerate(found) if effect.survives}
     about = "differences of matched runs, for each choice, and for each part of the data"
     text = ("choice", "dataset", "verdict")
-    return _table("effects", about, data, columns, text=text, bold=bold)
-
-
-def rates(frame: pd.DataFrame) -> ReportTable:
-    """Return how often arms diverged, at each share of the data."""
-    columns: list[Column] = [
-        ("arm", lambda r: r["arm"]),
-        ("data", lambda r: format_fraction(r["fraction"])),
-        ("diverged", lambda r: f"{r['num_diverged']} of {r['num_runs']}"),
-        ("rate [95% interval]", lambda r: format_rate(r["rate"], r["low"], r["high"])),
-        ("median stop step", lambda r: format_number(r["stop_step"], 0)),
-    ]
-    data = rates_table(frame)
-    baseline = _baseline_rows(frame, data["arm"])
-    about = "share of runs that diverged, by arm and share of the data"
-    return _table("divergence", about, data, columns, text=("arm",), baseline=baseline)
-
-
-def stops(frame: pd.DataFrame) -> ReportTable:
-    """Return what the stopper found, run by run."""
-    columns: list[Column] = [
-        ("dataset", lambda r: r["dataset"]),
-        ("data", lambda r: format_fraction(r["fraction"])),
-        ("arm", lambda r: r["arm"]),
-        ("seed", lambda r: str(r["seed"])),
-        ("suspect at", lambda r: format_number(r["suspected_step"], 0)),
-        ("stop at", lambda r: format_number(r["stop_step"], 0)),
-        ("crash foretold at step [interval]", _foretold),
-        ("crash seen at step", lambda r: format_number(r["passed_step"], 0)),
-        ("right", lambda r: {1.0: "yes", 0.0: "no"}.get(r["right"], "-")),
-    ]
-    about = "what the stopper found, run by run"
-    return _table("stops", about, stops_table(frame), columns, text=("dataset", "arm"))
+    return make_table("effects", about, data, columns, text=text, bold=bold)
 
 
 def aggregates(scores: ArmScores) -> ReportTable:
@@ -129,7 +57,7 @@ def aggregates(scores: ArmScores) -> ReportTable:
     ]
     about = "each arm over all datasets and shares of the data that every arm has"
     data = aggregates_table(scores)
-    return _table("aggregates", about, data, columns, text=("arm",), baseline=frozenset({0}))
+    return make_table("aggregates", about, data, columns, text=("arm",), baseline=frozenset({0}))
 
 
 def improvement(scores: ArmScores, arms: list[str]) -> ReportTable:
@@ -163,7 +91,7 @@ def interactions(found: list[Interaction]) -> ReportTable:
     about = "what two choices do together beyond the sum of both"
     text = ("choice", "with", "dataset")
     data = interactions_table(found)
-    return _table("interactions", about, data, columns, text=text, bold=bold)
+    return make_table("interactions", about, data, columns, text=text, bold=bold)
 
 
 def waterfall(found: list[Waterfall | str]) -> ReportTable:
@@ -175,7 +103,7 @@ def waterfall(found: list[Waterfall | str]) -> ReportTable:
     ]
     about = "what each choice adds between the baseline and the best arm, averaged over orders"
     text = ("dataset", "choice")
-    return _table("waterfall", about, waterfalls_table(found), columns, text=text)
+    return make_table("waterfall", about, waterfalls_table(found), columns, text=text)
 
 
 def summary(data: pd.DataFrame) -> ReportTable:
@@ -208,63 +136,6 @@ def summary(data: pd.DataFrame) -> ReportTable:
     )
 
 
-def costs(frame: pd.DataFrame) -> ReportTable:
-    """Return what each arm took."""
-    columns: list[Column] = [
-        ("arm", lambda r: r["arm"]),
-        ("trials", lambda r: str(r["num_trials"])),
-        ("wall time [h]", lambda r: format_number(r["hours"], 2)),
-        ("run-steps / s", lambda r: format_number(r["steps_per_second"], 0)),
-        ("evaluation", lambda r: format_share(r["evaluation_share"])),
-        ("SEEM", lambda r: format_share(r["probe_share"])),
-        ("runs stopped", lambda r: str(r["num_stopped"])),
-        ("saved [h]", lambda r: format_number(r["saved_hours"], 2)),
-    ]
-    data = costs_table(frame)
-    baseline = _baseline_rows(frame, data["arm"])
-    about = "what each arm took, and what stopping saved"
-    return _table("costs", about, data, columns, text=("arm",), baseline=baseline)
-
-
-def runs(frame: pd.DataFrame) -> ReportTable:
-    """Return one row for each run, which is what all statistics are made of."""
-    data = run_table(frame)
-    data = data.assign(diverged=data["status"] == "diverged")
-    about = "one row for each run, with its result as value: what all statistics are made of"
-    return ReportTable(name="runs", about=about, data=data)
-
-
-def _table(
-    name: str,
-    about: str,
-    data: pd.DataFrame,
-    columns: list[Column],
-    *,
-    text: Iterable[str],
-    baseline: frozenset[int] = frozenset(),
-    bold: Iterable[tuple[int, str]] = (),
-) -> ReportTable:
-    """Return a table whose cells are made row by row; a single dataset is told above it."""
-    if "dataset" in data and len(datasets := set(data["dataset"])) == 1:
-        columns = [column for column in columns if column[0] != "dataset"]
-        about = f"{about} ({datasets.pop()})"
-    return ReportTable(
-        name=name,
-        about=about,
-        data=data,
-        titles=[title for title, _ in columns],
-        rows=[[make(row) for _, make in columns] for row in data.to_dict(orient="records")],
-        text=frozenset(text),
-        baseline=baseline,
-        bold=frozenset(bold),
-    )
-
-
-def _baseline_rows(frame: pd.DataFrame, arms: Iterable[str]) -> frozenset[int]:
-    baseline = arm_order(frame)[0]
-    return frozenset(index for index, arm in enumerate(arms) if arm == baseline)
-
-
 def _clear_winners(rows: list[Row]) -> list[int]:
     """Return the best row of each dataset and fraction whose interval excludes the next."""
     cells: dict[tuple[Any, Any], list[tuple[float, float, int]]] = {}
@@ -290,10 +161,3 @@ def _interval(row: Row, name: str, ends: str, sign: str = "") -> str:
         return "-"
     low, high = (math.nan if end is None else end for end in (low, high))
     return format_interval(value, low, high, sign)
-
-
-def _foretold(row: Row) -> str:
-    if pd.isna(row["forecast_step"]):
-        return "-"
-    ends = format_number(row["forecast_low"], 0), format_number(row["forecast_high"], 0)
-    return f"{format_number(row['forecast_step'], 0)} [{ends[0]}, {ends[1]}]"

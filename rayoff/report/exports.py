@@ -1,12 +1,18 @@
 """A table of the report and its files: exact as CSV and Parquet, shown as Markdown and LaTeX."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+Row = dict[Hashable, Any]
+"""A row of a table's data, by column."""
+Column = tuple[str, Callable[[Row], str]]
+"""Title of a column, and what makes its cell from a row."""
 
 _LATEX = str.maketrans(
     {
@@ -64,6 +70,42 @@ class ReportTable:
                 _latex_row([cell for _, cell in marked], [is_bold for is_bold, _ in marked])
             )
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def make_table(
+    name: str,
+    about: str,
+    data: pd.DataFrame,
+    columns: list[Column],
+    *,
+    text: Iterable[str],
+    baseline: frozenset[int] = frozenset(),
+    bold: Iterable[tuple[int, str]] = (),
+) -> ReportTable:
+    """Return a table whose cells are made row by row; a single dataset is told above it.
+
+    Args:
+        name: of its files.
+        about: what a row is.
+        data: all numbers, unrounded.
+        columns: the title of each, and what makes its cell from a row of the data.
+        text: titles of columns that hold words.
+        baseline: rows of the baseline arm.
+        bold: cells, by row and title, that stand out.
+    """
+    if "dataset" in data and len(datasets := set(data["dataset"])) == 1:
+        columns = [column for column in columns if column[0] != "dataset"]
+        about = f"{about} ({datasets.pop()})"
+    return ReportTable(
+        name=name,
+        about=about,
+        data=data,
+        titles=[title for title, _ in columns],
+        rows=[[make(row) for _, make in columns] for row in data.to_dict(orient="records")],
+        text=frozenset(text),
+        baseline=baseline,
+        bold=frozenset(bold),
+    )
 
 
 def write_table(folder: Path, table: ReportTable) -> list[Path]:

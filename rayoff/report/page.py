@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from rayoff.report import contents
+from rayoff.report import contents, tallies
 from rayoff.report.aggregates import ArmScores, arm_scores
 from rayoff.report.caveats import caveats, progress
 from rayoff.report.cost import time_spent
@@ -202,8 +202,8 @@ def _tables(
 ) -> dict[str, ReportTable]:
     """Return all tables by name, in the order of the page."""
     scores = analysis.scores
-    tables = [contents.coverage(frame), contents.effects(analysis.effects)]
-    tables += [contents.rates(frame), contents.stops(frame)]
+    tables = [tallies.coverage(frame), contents.effects(analysis.effects)]
+    tables += [tallies.rates(frame), tallies.stops(frame)]
     if isinstance(scores, ArmScores):
         shown = [arm for arm in arm_order(analysis.frame) if arm in scores.values]
         tables += [contents.aggregates(scores), contents.improvement(scores, shown)]
@@ -212,7 +212,7 @@ def _tables(
     if analysis.search is not None:
         makers = (points_table, confirmed_table, importance_table)
         tables += [make(analysis.search) for make in makers]
-    tables += [contents.summary(summary), contents.costs(frame), contents.runs(frame)]
+    tables += [contents.summary(summary), tallies.costs(frame), tallies.runs(frame)]
     return {table.name: table for table in tables}
 
 
