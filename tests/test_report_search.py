@@ -16,6 +16,7 @@ from rayoff.report.searches import (
     importance_table,
     points_table,
     read_search,
+    search_progress,
 )
 from rayoff.results import read_points, read_results
 
@@ -57,6 +58,18 @@ def test_an_unconfirmed_winner_is_called_optimistic(tmp_path: Path) -> None:
     assert headline.subject.startswith("Best of 18 points")
     assert headline.verdict == ""
     assert "not confirmed on fresh seeds yet" in headline.numbers
+    assert search_progress(search) == "18 of 20 points begun so far have ended"
+
+
+def test_a_search_is_finished_when_its_winner_is_confirmed(folder: Path, tmp_path: Path) -> None:
+    search = read_search(make_search_folder(tmp_path / "a", num_points=5, num_confirm_seeds=0))
+    assert search is not None
+    told = "all points have ended, but the winner has not been confirmed on fresh seeds"
+    assert search_progress(search) == told
+    finished = read_search(folder)
+    assert finished is not None
+    assert search_progress(finished) is None
+    assert "Unfinished" not in (folder / "report.html").read_text()
 
 
 def test_the_tables_hold_every_point(folder: Path) -> None:

@@ -26,7 +26,7 @@ from rayoff.plots import (
 from rayoff.report.aggregates import ArmScores, improvement_matrix
 from rayoff.report.effects import Effect, effects_table
 from rayoff.report.interactions import Interaction
-from rayoff.report.searches import Search, trade_offs
+from rayoff.report.searches import SearchResults, trade_offs
 from rayoff.report.summary import BOOTSTRAP_SEED
 from rayoff.report.waterfall import Waterfall
 from rayoff.results import arm_order, run_table
@@ -56,7 +56,7 @@ class Analysis(NamedTuple):
     """Of all arms, or why they are not aggregated."""
     interactions: list[Interaction]
     waterfalls: list[Waterfall | str]
-    search: Search | None
+    search: SearchResults | None
 
 
 def shown_arms(frame: pd.DataFrame, summary: pd.DataFrame) -> list[str]:
@@ -132,7 +132,7 @@ def _interactions_figure(interactions: list[Interaction]) -> Figure | None:
     return heatmap_figure(matrix, middle=0.0, digits=1, emphasized=emphasized)
 
 
-def _search_figures(search: Search) -> dict[str, Figure | None]:
+def _search_figures(search: SearchResults) -> dict[str, Figure | None]:
     figures: dict[str, Figure | None] = {}
     if search.num_ended:
         figures["history"] = history_figure(search.history)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from rayoff.report.effects import TOO_FEW, Effect
-from rayoff.report.searches import Search, describe_point
+from rayoff.report.searches import SearchResults, describe_point
 from rayoff.report.tables import format_fraction, format_interval, format_number
 from rayoff.results import count_runs
 
@@ -37,7 +37,7 @@ def headlines(frame: pd.DataFrame, effects: list[Effect]) -> list[Headline]:
     return [_describe(effect, effects) for effect in overall] or _describe_arms(frame)
 
 
-def search_headlines(search: Search, effects: list[Effect]) -> list[Headline]:
+def search_headlines(search: SearchResults, effects: list[Effect]) -> list[Headline]:
     """Return what a search found: its winner, on fresh seeds where it has been confirmed.
 
     Args:

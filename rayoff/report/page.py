@@ -17,7 +17,7 @@ from rayoff.report.effects import find_effects
 from rayoff.report.exports import ReportTable, write_table
 from rayoff.report.figures import Analysis, draw_figures, shown_arms, write_figures
 from rayoff.report.headline import headlines, search_headlines
-from rayoff.report.interactions import find_interactions, largest
+from rayoff.report.interactions import Interaction, find_interactions, largest
 from rayoff.report.origins import (
     describe,
     describe_data,
@@ -27,11 +27,12 @@ from rayoff.report.origins import (
 )
 from rayoff.report.recipe import full_recipe, short_recipe
 from rayoff.report.searches import (
-    Search,
+    SearchResults,
     confirmed_table,
     importance_table,
     points_table,
     read_search,
+    search_progress,
 )
 from rayoff.report.stops import audit, check_forecasts
 from rayoff.report.summary import summarize
@@ -134,7 +135,7 @@ def write_comparison_report(run_folders: Sequence[Path], folder: Path | None = N
     return write_report(folder)
 
 
-def _analyse(frame: pd.DataFrame, search: Search | None) -> tuple[Analysis, pd.DataFrame]:
+def _analyse(frame: pd.DataFrame, search: SearchResults | None) -> tuple[Analysis, pd.DataFrame]:
     """Return what figures are drawn from, and the summary of all arms.
 
     The points of a search were chosen by their scores: only its confirmation on fresh seeds can
@@ -183,7 +184,7 @@ def _context(
         "folder": run_folder.absolute().name,
         "study": str(frame["study"].iloc[0]),
         "question": read_if_there(run_folder / "study.json").get("question", ""),
-        "progress": progress(frame),
+        "progress": (search and search_progress(search)) or progress(frame),
         "headlines": headlines(frame, effects)
         if search is None
         else search_headlines(search, effects),
@@ -216,7 +217,7 @@ def _tables(
     return {table.name: table for table in tables}
 
 
-def _describe_interaction(one: Any) -> str:  # noqa: ANN401
+def _describe_interaction(one: Interaction) -> str:
     estimate = one.estimate
     amount = format_interval(estimate.value, estimate.low, estimate.high, sign="+")
     where = "" if one.dataset is None else f" on {one.dataset}"

@@ -26,7 +26,7 @@ _MIN_POINTS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Search:
+class SearchResults:
     """A search as far as it has gone."""
 
     points: pd.DataFrame
@@ -38,11 +38,13 @@ class Search:
     front: pd.DataFrame
     """The feasible points that no other beats in every objective; with one, the winner."""
     confirmed: pd.DataFrame
-    """Search score, fresh score and shrinkage of the baseline and the winner; or empty."""
+    """SearchResults score, fresh score and shrinkage of the baseline and the winner; or empty."""
     importances: dict[str, dict[str, float]]
     """Shares of each parameter, by method."""
     notes: list[str]
     """Why a method is missing."""
+    num_confirm_seeds: int
+    """Fresh seeds on which the winner is to be trained again; 0: it is not."""
 
     @property
     def num_ended(self) -> int:
@@ -50,7 +52,7 @@ class Search:
         return len(self.history)
 
 
-def read_search(run_folder: Path) -> Search | None:
+def read_search(run_folder: Path) -> SearchResults | None:
     """Return the search in a run folder, None for a factorial study or without its records.
 
     Raises:
@@ -59,9 +61,10 @@ def read_search(run_folder: Path) -> Search | None:
     points = read_points(run_folder)
     if not len(points):
         return None
-    objectives = read_json(run_folder / "study.json")["search"]["objectives"]
+    asked = read_json(run_folder / "study.json")["search"]
+    objectives = asked["objectives"]
     importances, notes = _importances(points, read_dimensions(run_folder))
-    return Search(
+    return SearchResults(
         points=points,
         history=best_so_far(points),
         objectives=list(objectives),
@@ -69,7 +72,18 @@ def read_search(run_folder: Path) -> Search | None:
         confirmed=confirmations(points),
         importances=importances,
         notes=notes,
+        num_confirm_seeds=asked["num_confirm_seeds"],
     )
+
+
+def search_progress(search: SearchResults) -> str | None:
+    """Return how far a search is, None where its points have ended and its winner is confirmed."""
+    states = search.points.loc[search.points["phase"] == "search", "state"]
+    if num_running := states.tolist().count("running"):
+        return f"{len(states) - num_running} of {len(states)} points begun so far have ended"
+    if search.num_confirm_seeds and len(search.front) and not len(search.confirmed):
+        return "all points have ended, but the winner has not been confirmed on fresh seeds"
+    return None
 
 
 def describe_point(point: dict[Any, Any]) -> str:
@@ -83,7 +97,7 @@ def describe_point(point: dict[Any, Any]) -> str:
     return ", ".join(f"{name} = {text}" for name, text in texts.items())
 
 
-def points_table(search: Search) -> ReportTable:
+def points_table(search: SearchResults) -> ReportTable:
     """Return the points of a search, best first; those that have not ended last."""
     shown = search.points.loc[search.points["phase"] == "search"]
     shown = shown.sort_values(by=["feasible", "score"], ascending=False, na_position="last")
@@ -113,7 +127,7 @@ def points_table(search: Search) -> ReportTable:
     )
 
 
-def confirmed_table(search: Search) -> ReportTable:
+def confirmed_table(search: SearchResults) -> ReportTable:
     """Return what became of the winner and the baseline on fresh seeds."""
     rows = [
         [
@@ -133,7 +147,7 @@ def confirmed_table(search: Search) -> ReportTable:
     )
 
 
-def importance_table(search: Search) -> ReportTable:
+def importance_table(search: SearchResults) -> ReportTable:
     """Return the importance of each parameter by each method."""
     methods = list(search.importances)
     names = list(dict.fromkeys(name for own in search.importances.values() for name in own))
@@ -150,7 +164,7 @@ def importance_table(search: Search) -> ReportTable:
     )
 
 
-def trade_offs(search: Search) -> list[tuple[str, str]]:
+def trade_offs(search: SearchResults) -> list[tuple[str, str]]:
     """Return the pairs of objectives to be drawn: the score against every other."""
     others = [name for name in OBJECTIVES if name in search.objectives and name != "score"]
     return [(name, "score") for name in others] if "score" in search.objectives else []
