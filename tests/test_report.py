@@ -291,6 +291,23 @@ def test_the_recipe_computes_the_headlines_number(tmp_path: Path, options: dict[
 
 
 @pytest.mark.parametrize("make", [full_recipe, short_recipe])
+def test_the_recipe_matches_runs_that_lack_a_setting(tmp_path: Path, make: Recipe) -> None:
+    folder = make_run_folder(tmp_path / "a", widths=(256, 64), fractions=(0.1,))
+    frame = read_results(write_results(folder))
+    # as a coefficient of a regulariser that only some arms have
+    frame["config.critic.rd_weight"] = np.where(frame["config.critic.width"] == 64, 0.1, np.nan)
+    frame.to_parquet(folder / "results.parquet")
+    effects = [e for e in find_effects(frame) if e.name == "critic.norm"]
+    assert effects[0].num_pairs == 4
+    assert effects[0].estimate is not None
+    write_table(folder / "tables", runs(frame))
+    printed = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(printed):
+        exec(make(frame, effects), {})
+    assert float(printed.getvalue()) == pytest.approx(effects[0].estimate.value)
+
+
+@pytest.mark.parametrize("make", [full_recipe, short_recipe])
 def test_the_recipe_counts_where_there_is_no_score(tmp_path: Path, make: Recipe) -> None:
     folder = make_run_folder(tmp_path / "a", simulator=False)
     assert re.findall(r"(layer|none) +(\d)", run_recipe(make, folder)) == [

@@ -62,3 +62,10 @@ def test_a_table_that_is_not_shown_has_data_only(tmp_path: Path) -> None:
 def test_a_cell_that_begins_with_a_bracket_does_not_break_a_row_of_latex() -> None:
     table = ReportTable(name="a", about="a", data=DATA, titles=["x"], rows=[["[1, 2]"], ["b"]])
     assert "{[}1, 2]" in table.to_latex()
+
+
+def test_choices_of_several_types_become_text(tmp_path: Path) -> None:
+    data = pd.DataFrame({"param.norm": ["layer", 0, True, None], "score": [1.0, 2.0, 3.0, 4.0]})
+    write_table(tmp_path, ReportTable(name="points", about="points", data=data))
+    table = pq.read_table(tmp_path / "points.parquet").to_pydict()
+    assert table == {"param.norm": ["layer", "0", "True", None], "score": [1.0, 2.0, 3.0, 4.0]}

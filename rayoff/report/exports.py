@@ -118,12 +118,22 @@ def write_table(folder: Path, table: ReportTable) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{table.name}{suffix}" for suffix in (".csv", ".parquet", ".md", ".tex")]
     table.data.to_csv(paths[0], index=False)
-    pq.write_table(pa.Table.from_pandas(table.data, preserve_index=False), paths[1])
+    pq.write_table(pa.Table.from_pandas(_typed(table.data), preserve_index=False), paths[1])
     if not table.titles:
         return paths[:2]
     paths[2].write_text(table.to_markdown(), encoding="utf-8")
     paths[3].write_text(table.to_latex(), encoding="utf-8")
     return paths
+
+
+def _typed(data: pd.DataFrame) -> pd.DataFrame:
+    """Return data whose columns hold one type each: choices of several types become text."""
+    mixed = {
+        name: values.map(str, na_action="ignore")
+        for name, values in data.items()
+        if len({type(value) for value in values.dropna()}) > 1
+    }
+    return data.assign(**{str(name): values for name, values in mixed.items()})
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

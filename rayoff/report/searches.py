@@ -38,7 +38,7 @@ class SearchResults:
     front: pd.DataFrame
     """The feasible points that no other beats in every objective; with one, the winner."""
     confirmed: pd.DataFrame
-    """SearchResults score, fresh score and shrinkage of the baseline and the winner; or empty."""
+    """Search score, fresh score and shrinkage of the baseline and the winner; or empty."""
     importances: dict[str, dict[str, float]]
     """Shares of each parameter, by method."""
     notes: list[str]
