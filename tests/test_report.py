@@ -34,6 +34,7 @@ from rayoff.report import (
 )
 from rayoff.report.caveats import caveats, progress
 from rayoff.report.exports import write_table
+from rayoff.report.headline import MAX_HEADLINES
 from rayoff.report.origins import shorten_command
 from rayoff.report.page import SECTIONS
 from rayoff.report.recipe import full_recipe, short_recipe
@@ -256,6 +257,15 @@ def test_the_headline_says_what_was_compared_and_by_how_much(tmp_path: Path) -> 
         r"0 of 6 runs diverged instead of 6\.",
         str(headline),
     )
+
+
+def test_of_very_many_comparisons_the_largest_are_told(tmp_path: Path) -> None:
+    frame = results(tmp_path / "a", widths=range(256, 256 + 20), fractions=(0.1,))
+    effects = find_effects(frame)
+    *told, rest = headlines(frame, effects)
+    assert len(told) == MAX_HEADLINES
+    assert told[-1].subject == "critic.norm = layer instead of none"
+    assert rest.subject == f"{20 - MAX_HEADLINES} more comparisons"
 
 
 def test_without_a_simulator_the_headline_speaks_of_divergence(tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ from rayoff.report.searches import SearchResults, describe_point
 from rayoff.report.tables import format_fraction, format_interval, format_number
 from rayoff.results import count_runs
 
+MAX_HEADLINES = 12
+"""Comparisons that are told in sentences; all are in the table of effects."""
+
 
 class Headline(NamedTuple):
     """One sentence of the answer, in three parts."""
@@ -27,14 +30,21 @@ class Headline(NamedTuple):
 
 
 def headlines(frame: pd.DataFrame, effects: list[Effect]) -> list[Headline]:
-    """Return one sentence for each choice that was compared.
+    """Return one sentence for each choice that was compared, of very many the largest.
 
     Args:
         frame: results, as ``rayoff.results.read_results`` returns them.
         effects: of those results, as ``find_effects`` returns them.
     """
     overall = [effect for effect in effects if effect.is_overall]
-    return [_describe(effect, effects) for effect in overall] or _describe_arms(frame)
+    if not overall:
+        return _describe_arms(frame)
+    told = sorted(overall, key=_size, reverse=True)[:MAX_HEADLINES]
+    found = [_describe(effect, effects) for effect in overall if effect in told]
+    if num_more := len(overall) - len(told):
+        rest = f"Their differences are smaller; the table of effects has all {len(overall)}."
+        found.append(Headline(f"{num_more} more comparisons", "", rest))
+    return found
 
 
 def search_headlines(search: SearchResults, effects: list[Effect]) -> list[Headline]:
@@ -69,6 +79,13 @@ def search_headlines(search: SearchResults, effects: list[Effect]) -> list[Headl
         names = " and ".join(name.replace("_", " ") for name in search.objectives)
         found.append(Headline(f"No point beats these in {names}", "", f"Points {numbers}."))
     return found
+
+
+def _size(effect: Effect) -> float:
+    """Return how far an effect is from none: in the measure, or without in rates of divergence."""
+    if effect.estimate is not None:
+        return abs(effect.estimate.value)
+    return abs(effect.num_diverged - effect.num_diverged_baseline) / max(effect.num_pairs, 1)
 
 
 def _describe(effect: Effect, effects: list[Effect]) -> Headline:
