@@ -61,6 +61,12 @@ SECTIONS = {
 _MAX_NAME = 120
 """Characters of the name of a comparison's folder."""
 
+_NOT_IN_A_SEARCH = (
+    "A search chooses its points by their scores, so their averages would say more about the "
+    "sampler than about a choice. What it found is under Search; to ask what a choice does, run "
+    "a factorial study."
+)
+
 _FOLDER_FILES = ("study.json", "provenance.json", "optuna.journal")
 
 
@@ -89,26 +95,11 @@ def write_report(run_folder: Path) -> Path:
         write_table(run_folder / "tables", table)
     figures = write_figures(run_folder / "figures", draw_figures(analysis))
     context = _context(run_folder, frame, summary, analysis)
-    page = context | {
-        "sections": list(SECTIONS.items()),
-        "tables": tables,
-        "figures": figures,
-        "notes": _notes(summary),
-        "num_arms": len(arm_order(frame)),
-        "num_shown": len(arm_order(analysis.frame)),
-        "num_runs": len(frame.drop_duplicates(["trial", "seed"])),
-        "no_aggregates": analysis.scores if isinstance(analysis.scores, str) else "",
-        "largest": [_describe_interaction(one) for one in largest(analysis.interactions)],
-        "no_waterfall": [one for one in analysis.waterfalls if isinstance(one, str)],
-        "search": search,
-        "audit": [told for told in (audit(frame), check_forecasts(frame)) if told],
-        "cost": time_spent(frame),
-        "data": describe_data(run_folder, frame),
-        "seeds": describe_seeds(frame),
-        "files": [name for name in _FOLDER_FILES if (run_folder / name).exists()],
-    }
+    evidence = _evidence(run_folder, frame, summary, analysis)
+    shown = {"sections": list(SECTIONS.items()), "tables": tables, "figures": figures}
+    page = _template("page.html").render(context | evidence | shown)
     path = run_folder / "report.html"
-    path.write_text(_template("page.html").render(page), encoding="utf-8")
+    path.write_text(page, encoding="utf-8")
     readme = _template("readme.md").render(context)
     (run_folder / "README.md").write_text(readme, encoding="utf-8")
     return path
@@ -156,13 +147,6 @@ def _analyse(frame: pd.DataFrame, search: SearchResults | None) -> tuple[Analysi
     return analysis, summary
 
 
-_NOT_IN_A_SEARCH = (
-    "A search chooses its points by their scores, so their averages would say more about the "
-    "sampler than about a choice. What it found is under Search; to ask what a choice does, run "
-    "a factorial study."
-)
-
-
 def confirmation_of(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the results of the winner and the baseline of a search on fresh seeds.
 
@@ -195,6 +179,27 @@ def _context(
         "provenance": describe({k: v for k, v in provenance.items() if k != "command"}),
         "is_search": search is not None,
         "is_run": (run_folder / "trials").is_dir(),
+    }
+
+
+def _evidence(
+    run_folder: Path, frame: pd.DataFrame, summary: pd.DataFrame, analysis: Analysis
+) -> dict[str, Any]:
+    """Return what only the page tells, beside its tables and figures."""
+    return {
+        "notes": _notes(summary),
+        "num_arms": len(arm_order(frame)),
+        "num_shown": len(arm_order(analysis.frame)),
+        "num_runs": len(frame.drop_duplicates(["trial", "seed"])),
+        "no_aggregates": analysis.scores if isinstance(analysis.scores, str) else "",
+        "largest": [_describe_interaction(one) for one in largest(analysis.interactions)],
+        "no_waterfall": [one for one in analysis.waterfalls if isinstance(one, str)],
+        "search": analysis.search,
+        "audit": [told for told in (audit(frame), check_forecasts(frame)) if told],
+        "cost": time_spent(frame),
+        "data": describe_data(run_folder, frame),
+        "seeds": describe_seeds(frame),
+        "files": [name for name in _FOLDER_FILES if (run_folder / name).exists()],
     }
 
 
