@@ -189,8 +189,9 @@ def _evidence(
     return {
         "notes": _notes(summary),
         "num_arms": len(arm_order(frame)),
-        "num_shown": len(arm_order(analysis.frame)),
+        "num_hidden": len(arm_order(frame)) - len(arm_order(analysis.frame)),
         "num_runs": len(frame.drop_duplicates(["trial", "seed"])),
+        "shown_runs": _count_shown(frame, analysis.frame),
         "no_aggregates": analysis.scores if isinstance(analysis.scores, str) else "",
         "largest": [_describe_interaction(one) for one in largest(analysis.interactions)],
         "no_waterfall": [one for one in analysis.waterfalls if isinstance(one, str)],
@@ -220,6 +221,14 @@ def _tables(
         tables += [make(analysis.search) for make in makers]
     tables += [contents.summary(summary), tallies.costs(frame), tallies.runs(frame)]
     return {table.name: table for table in tables}
+
+
+def _count_shown(frame: pd.DataFrame, shown: pd.DataFrame) -> str:
+    """Return how many runs and arms a figure shows."""
+    num_runs, num_arms = len(shown.drop_duplicates(["trial", "seed"])), len(set(shown["arm"]))
+    of_all = len(set(frame["arm"]))
+    rest = f", the baseline and the best of {of_all}" if num_arms < of_all else ""
+    return f"{num_runs} runs of {num_arms} arms{rest}."
 
 
 def _describe_interaction(one: Interaction) -> str:
