@@ -9,6 +9,7 @@ from synthetic_search import make_search_folder
 from rayoff.errors import ResultsError
 from rayoff.report import find_effects, write_comparison_report
 from rayoff.results import arm_order, read_results, write_comparison
+from rayoff.tune import main
 
 
 def test_runs_of_two_folders_are_matched(tmp_path: Path) -> None:
@@ -39,6 +40,22 @@ def test_of_a_search_the_confirmed_points_are_compared(tmp_path: Path) -> None:
     found = frame.loc[frame["run"] == "search"]
     assert found["seed"].min() == 100
     assert len(set(found["arm"])) == 2
+
+
+def test_the_command_writes_the_comparison_where_it_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [
+        make_run_folder(tmp_path / name, norms=("layer",), fractions=(0.1,), simulator=False)
+        for name in ("a", "b")
+    ]
+    out = tmp_path / "both"
+    assert main(["report", *map(str, folders), "--out", str(out)]) == 0
+    assert str(out / "report.html") in capsys.readouterr().out
+    readme = (out / "README.md").read_text()
+    assert "run = b instead of a" in readme
+    assert "study.json" not in readme  # nothing of the kind lies there
+    assert main(["report", str(folders[0]), str(tmp_path / "absent")]) == 2
 
 
 def test_one_report_compares_both(tmp_path: Path) -> None:
