@@ -46,11 +46,10 @@ def score_figure(runs: pd.DataFrame, summary: pd.DataFrame) -> Figure:
             axes.set_title(name, loc="left", weight="bold", size=10)
             cells = summary.loc[summary["dataset"] == name]
             own = runs.loc[runs["dataset"] == name]
-            same_scale = runs if "score" in set(own["measure"]) else own
             places = _places(axes, list(styles), sorted(set(cells["fraction"])))
             if len(cells.dropna(subset=["measure"])):
                 _draw_scores(axes, cells, own, styles, places)
-                _set_scale(axes, same_scale)
+                _set_scale(axes, own, runs)
             else:
                 _draw_divergence(axes, cells, styles, places)
         looks: dict[str, Look] = {
@@ -104,10 +103,14 @@ def _draw_scores(
     axes.set_ylabel("score, 0 to 100" if measure == "score" else "return [reward]")
 
 
-def _set_scale(axes: Axes, runs: pd.DataFrame) -> None:
-    """Span the results of runs; intervals of few runs may leave the panel."""
-    (measure, *_) = runs["measure"].dropna()
-    known = runs.loc[runs["measure"] == measure, "value"].dropna()
+def _set_scale(axes: Axes, own: pd.DataFrame, runs: pd.DataFrame) -> None:
+    """Span the results of a panel's own runs, or where they are scores, of all that are.
+
+    Intervals of few runs may leave the panel.
+    """
+    (measure,) = set(own["measure"].dropna())
+    alike = runs if measure == "score" else own
+    known = alike.loc[alike["measure"] == measure, "value"].dropna()
     if len(known):
         low, high = min(known), max(known)
         margin = 0.2 * (high - low) or 1.0
