@@ -12,7 +12,12 @@ _COLORS = LinearSegmentedColormap.from_list("verdicts", [BAD_COLOR, "#f7f7f7", G
 
 
 def heatmap_figure(
-    matrix: pd.DataFrame, *, middle: float, digits: int, emphasized: pd.DataFrame | None = None
+    matrix: pd.DataFrame,
+    *,
+    middle: float,
+    digits: int,
+    emphasized: pd.DataFrame | None = None,
+    title: str = "",
 ) -> Figure:
     """Return a heat map; cells that are nan stay empty.
 
@@ -21,6 +26,7 @@ def heatmap_figure(
         middle: value without colour; below it cells are orange, above it green.
         digits: behind the decimal point.
         emphasized: cells of the same shape whose number is bold; None: none.
+        title: above the figure.
     """
     values = matrix.to_numpy(float)
     reach = float(np.nanmax(np.abs(values - middle), initial=0.0)) or 1.0
@@ -46,4 +52,5 @@ def heatmap_figure(
         axes.grid(visible=False)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
+        figure.suptitle(title, x=0.01, ha="left", weight="bold", size=10)
     return figure

@@ -16,7 +16,12 @@ from rayoff.stats import Estimate
 
 
 def waterfall_figure(
-    start: tuple[str, float], end: str, steps: Sequence[tuple[str, Estimate]], measure: str
+    start: tuple[str, float],
+    end: str,
+    steps: Sequence[tuple[str, Estimate]],
+    measure: str,
+    *,
+    title: str = "",
 ) -> Figure:
     """Return the steps from one arm to another, with their intervals.
 
@@ -25,6 +30,7 @@ def waterfall_figure(
         end: name of the best arm, where the steps lead.
         steps: each choice and what it adds.
         measure: ``score`` or ``return``.
+        title: above the figure.
     """
     labels = [start[0], *(name for name, _ in steps), end]
     with matplotlib.rc_context(FIGURE_STYLE):
@@ -47,6 +53,7 @@ def waterfall_figure(
         axes.set_ylim(len(labels) - 0.5, -0.5)
         axes.margins(x=0.1)
         axes.grid(visible=False, axis="y")
+        figure.suptitle(title, x=0.01, ha="left", weight="bold", size=10)
         axes.set_xlabel(f"mean {'score' if measure == 'score' else 'return [reward]'}")
     return figure
 

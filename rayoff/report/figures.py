@@ -2,6 +2,7 @@
 
 import math
 import re
+from itertools import permutations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +34,8 @@ from rayoff.results import arm_order, run_table
 
 MAX_ARMS = 12
 """Arms that a figure can hold and still be read."""
+MAX_CHOICES = 16
+"""Choices that a matrix of interactions can hold."""
 
 _THEME = {
     "#000000": "var(--ink)",
@@ -71,11 +74,8 @@ def shown_arms(frame: pd.DataFrame, summary: pd.DataFrame) -> list[str]:
         return arms
     lost = summary["num_diverged"] / summary["num_runs"].clip(lower=1)
     means = pd.DataFrame(summary.assign(lost=lost).groupby("arm")[["mean", "lost"]].mean())
-    means = means.to_dict("index")
-    ranked = sorted(
-        arms[1:],
-        key=lambda arm: (math.isnan(means[arm]["mean"]), -means[arm]["mean"], means[arm]["lost"]),
-    )
+    means = means.fillna(-math.inf).to_dict("index")  # last: arms that were not evaluated
+    ranked = sorted(arms[1:], key=lambda arm: (-means[arm]["mean"], means[arm]["lost"]))
     best = {arms[0], *ranked[: MAX_ARMS - 1]}
     return [arm for arm in arms if arm in best]
 
@@ -97,11 +97,8 @@ def draw_figures(analysis: Analysis) -> dict[str, Figure]:
             figures["profiles"] = profiles_figure(values, measure, arms, seed=BOOTSTRAP_SEED)
             matrix = 100 * improvement_matrix(analysis.scores, known)
             figures["improvement"] = heatmap_figure(matrix, middle=50.0, digits=0)
-    figures["interactions"] = _interactions_figure(analysis.interactions)
-    for index, one in enumerate(w for w in analysis.waterfalls if isinstance(w, Waterfall)):
-        name = f"waterfall-{index + 1}" if index else "waterfall"
-        start = (one.baseline, one.start)
-        figures[name] = waterfall_figure(start, one.best, one.steps, one.measure)
+    figures |= _numbered("interactions", _interaction_figures(analysis.interactions))
+    figures |= _numbered("waterfall", _waterfall_figures(analysis.waterfalls))
     if analysis.search is not None:
         figures |= _search_figures(analysis.search)
     return {name: figure for name, figure in figures.items() if figure is not None}
@@ -115,21 +112,45 @@ def write_figures(folder: Path, figures: dict[str, Figure]) -> dict[str, Markup]
     }
 
 
-def _interactions_figure(interactions: list[Interaction]) -> Figure | None:
-    """Return the matrix of the first pool's interactions."""
-    own = [one for one in interactions if one.dataset == interactions[0].dataset]
-    if not own:
-        return None
-    labels = list(
-        dict.fromkeys([str(one.first) for one in own] + [str(one.second) for one in own])
-    )
-    matrix = pd.DataFrame(float("nan"), index=labels, columns=labels)
-    emphasized = pd.DataFrame(data=False, index=labels, columns=labels)
-    for one in own:
-        for row, column in ((one.first, one.second), (one.second, one.first)):
-            matrix.loc[str(row), str(column)] = one.estimate.value
-            emphasized.loc[str(row), str(column)] = one.is_shown
-    return heatmap_figure(matrix, middle=0.0, digits=1, emphasized=emphasized)
+def _numbered(name: str, figures: list[Figure]) -> dict[str, Figure]:
+    """Return figures of one kind by name, the second as ``name-2``."""
+    return {f"{name}-{i + 1}" if i else name: figure for i, figure in enumerate(figures)}
+
+
+def _interaction_figures(interactions: list[Interaction]) -> list[Figure]:
+    """Return a matrix for each pool, of very many choices those with the largest numbers."""
+    figures = []
+    for dataset in dict.fromkeys(one.dataset for one in interactions):
+        own = [one for one in interactions if one.dataset == dataset]
+        ranked = sorted(own, key=lambda one: -abs(one.estimate.value))
+        largest = list(dict.fromkeys(str(c) for one in ranked for c in (one.first, one.second)))
+        labels = [name for name in _choices(own) if name in largest[:MAX_CHOICES]]
+        matrix = pd.DataFrame(float("nan"), index=labels, columns=labels)
+        emphasized = pd.DataFrame(data=False, index=labels, columns=labels)
+        for one in own:
+            for row, column in permutations((str(one.first), str(one.second))):
+                if row in labels and column in labels:
+                    matrix.loc[row, column] = one.estimate.value
+                    emphasized.loc[row, column] = one.is_shown
+        look = {"emphasized": emphasized, "title": dataset or ""}
+        figures.append(heatmap_figure(matrix, middle=0.0, digits=1, **look))
+    return figures
+
+
+def _choices(interactions: list[Interaction]) -> list[str]:
+    """Return the choices that interactions are about, in the study's order."""
+    first, second = [one.first for one in interactions], [one.second for one in interactions]
+    return list(dict.fromkeys(map(str, [*first, *second])))
+
+
+def _waterfall_figures(waterfalls: list[Waterfall | str]) -> list[Figure]:
+    return [
+        waterfall_figure(
+            (one.baseline, one.start), one.best, one.steps, one.measure, title=one.dataset or ""
+        )
+        for one in waterfalls
+        if isinstance(one, Waterfall)
+    ]
 
 
 def _search_figures(search: SearchResults) -> dict[str, Figure | None]:
