@@ -52,5 +52,6 @@ def heatmap_figure(
         axes.grid(visible=False)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        figure.suptitle(title, x=0.01, ha="left", weight="bold", size=10)
+        if title:
+            figure.suptitle(title, x=0.01, ha="left", weight="bold", size=10)
     return figure

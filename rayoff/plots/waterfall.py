@@ -53,7 +53,8 @@ def waterfall_figure(
         axes.set_ylim(len(labels) - 0.5, -0.5)
         axes.margins(x=0.1)
         axes.grid(visible=False, axis="y")
-        figure.suptitle(title, x=0.01, ha="left", weight="bold", size=10)
+        if title:
+            figure.suptitle(title, x=0.01, ha="left", weight="bold", size=10)
         axes.set_xlabel(f"mean {'score' if measure == 'score' else 'return [reward]'}")
     return figure
 
