@@ -31,8 +31,10 @@ class Visit(NamedTuple):
     """A page, with what it complained of and asked for."""
 
     page: "Page"
-    complaints: list[str]
-    """Errors and warnings of its console."""
+    errors: list[str]
+    """Of its console, and those that no script caught."""
+    warnings: list[str]
+    """Of its console."""
     requests: list[str]
     """Addresses, those of data in the page itself left out."""
 
@@ -62,7 +64,7 @@ def visit(browser: "Browser", address: str, scheme: str = "light", width: int = 
         viewport={"width": width, "height": 900},
         color_scheme=scheme,  # pyright: ignore[reportArgumentType]
     )
-    visited = Visit(page, [], [])
+    visited = Visit(page, [], [], [])
     page.on("console", lambda message: _note(visited, message.type, message.text))
     page.on("pageerror", lambda error: _note(visited, "error", str(error)))
     page.on("request", lambda request: _note(visited, "request", request.url))
@@ -71,8 +73,10 @@ def visit(browser: "Browser", address: str, scheme: str = "light", width: int = 
 
 
 def _note(visited: Visit, kind: str, text: str) -> None:
-    if kind in ("error", "warning"):
-        visited.complaints.append(text)
+    if kind == "error":
+        visited.errors.append(text)
+    elif kind == "warning":
+        visited.warnings.append(text)
     elif kind == "request" and not text.startswith(("data:", "blob:")):
         visited.requests.append(text)
 
@@ -82,8 +86,8 @@ def test_the_report_opens_alone_and_without_complaint(
     browser: "Browser", folder: Path, scheme: str
 ) -> None:
     address = (folder / "report.html").as_uri()
-    page, complaints, requests = visit(browser, address, scheme)
-    assert complaints == []
+    page, errors, warnings, requests = visit(browser, address, scheme)
+    assert errors == warnings == []
     assert requests == [address]
     text = page.locator("body").inner_text()
     assert all(arm in text for arm in ARMS)
@@ -168,12 +172,12 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TensorBoard]:
 
 
 def test_tensorboards_scalars_show_arms_and_seeds(browser: "Browser", board: TensorBoard) -> None:
-    page, complaints, requests = visit(browser, f"{board.address}/?darkMode=false#timeseries")
+    page, errors, _, requests = visit(browser, f"{board.address}/?darkMode=false#timeseries")
     for trial in PLAN:
         for run in (f"tensorboard/{trial.trial_id}", f"trials/{trial.trial_id}/s1"):
             page.get_by_text(run).first.wait_for()
     page.get_by_text("eval/score").first.wait_for()
-    assert complaints == []
+    assert errors == []
     assert all(url.startswith(board.address) for url in requests)
     page.close()
 
@@ -181,10 +185,10 @@ def test_tensorboards_scalars_show_arms_and_seeds(browser: "Browser", board: Ten
 def test_tensorboards_hparams_have_a_row_for_each_trial(
     browser: "Browser", board: TensorBoard
 ) -> None:
-    page, complaints, requests = visit(browser, f"{board.address}/#hparams")
+    page, errors, _, requests = visit(browser, f"{board.address}/#hparams")
     for trial in PLAN:
         page.get_by_text(trial.trial_id).first.wait_for()
     page.get_by_text("critic.norm").first.wait_for()
-    assert complaints == []
+    assert errors == []
     assert all(url.startswith(board.address) for url in requests)
     page.close()
