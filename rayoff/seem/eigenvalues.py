@@ -3,8 +3,9 @@
 All eigenvalues of a matrix of 256 rows take 8 ms, and a GPU takes them one matrix after the
 other. The one that is asked for lies at the edge of the spectrum, where Arnoldi's iteration
 converges first: on unstable critics 24 products of the matrix with a vector (2 ms, of all matrices
-at once on a GPU) leave less than the rounding of float32. Each result is checked by its residual.
-Those that fall short are computed in full: where SEEM is next to zero, many eigenvalues are.
+at once on a GPU) leave less than the rounding of float32. Those whose residual is larger are
+computed in full: where SEEM is next to zero, many eigenvalues are. A residual tells how far a
+result is from an eigenvalue, though not that none lies further right; on trained critics none did.
 
 Shapes: G matrices, M rows, J steps of the iteration.
 
