@@ -22,11 +22,12 @@ PROCESS_BYTES = 500 * MIB
 simulator; a third of it is libraries that all processes of a node share."""
 
 CUDA_PROCESS_BYTES = 3 * GIB
-"""The same on the host of a GPU, where CUDA's libraries are loaded too; from reports, not measured
-here."""
+"""The same on the host of a GPU, where CUDA's libraries are loaded too: an assumption, not
+measured. It decides how many trials share the memory of a GPU's host."""
 
 CONTEXT_BYTES = 600 * MIB
-"""What a process takes of a GPU for its CUDA context; from reports, not measured here."""
+"""What a process takes of a GPU for its CUDA context: an assumption, not measured. It decides how
+many trials share a GPU, and whether small runs are found to have room on one."""
 
 
 @dataclass(frozen=True, kw_only=True)
