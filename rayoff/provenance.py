@@ -46,7 +46,7 @@ def gather(command: Sequence[str] | None = None) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "host": platform.node(),
-        "cpu": {"model": _cpu_model(), "count": os.cpu_count(), "usable": _num_usable_cpus()},
+        "cpu": {"model": _cpu_model(), "count": os.cpu_count(), "usable": num_usable_cpus()},
         "gpus": list_gpus(),
     }
 
@@ -62,6 +62,13 @@ def list_gpus() -> list[dict[str, str]]:
     query = "--query-gpu=name,memory.total,driver_version"
     lines = (_output("nvidia-smi", query, "--format=csv,noheader") or "").splitlines()
     return [dict(zip(keys, line.split(", "), strict=False)) for line in lines]
+
+
+def num_usable_cpus() -> int | None:
+    """Return the number of processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
 
 
 def _git_state() -> dict[str, Any] | None:
@@ -106,13 +113,6 @@ def _cpu_model() -> str | None:
         brand = _output("sysctl", "-n", "machdep.cpu.brand_string")
         return brand.strip() if brand else platform.processor() or None
     return platform.processor() or platform.machine() or None
-
-
-def _num_usable_cpus() -> int | None:
-    """Return the number of processors that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
 
 
 def _output(*command: str) -> str | None:

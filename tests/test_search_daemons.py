@@ -44,7 +44,7 @@ def test_installed_packages_do_not_come_before_the_standard_library(
 def test_workers_are_made_ready_where_trials_will_use_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(daemons, "usable_cores", lambda: 8)
     with daemons.local_daemons(4):
         assert os.environ["RAY_preload_python_modules"] == "rayoff.search.readiness"
         assert os.environ["RAY_num_workers_soft_limit"] == "9"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import rayoff
+from rayoff.search.machine import usable_cores
 
 ARCHIVE_ENVIRONMENT = {"RAYOFF_WORKER": "archive"}
 """Variables of the archive's worker. Ray starts one of its own for them, which imports nothing
@@ -56,7 +57,7 @@ def _worker_environment(num_trials: int) -> dict[str, str]:
     Ray starts a worker for each core. Where most would train nothing, each trial's worker
     imports what it needs when it is there: ahead, the others would hold 0.2 GB of it each.
     """
-    num_cores = os.cpu_count() or 1
+    num_cores = usable_cores()
     variables = {"PYTHONPATH": os.pathsep.join(_search_path())}
     if 2 * num_trials >= num_cores:
         variables["RAY_preload_python_modules"] = "rayoff.search.readiness"

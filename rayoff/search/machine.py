@@ -3,10 +3,16 @@
 import os
 from pathlib import Path
 
-from rayoff.provenance import list_gpus
+from rayoff.provenance import list_gpus, num_usable_cpus
 
 _OBJECT_STORE_SHARE = 0.3
 """Of the memory that is free, what Ray keeps for its object store."""
+
+_CGROUPS = "/sys/fs/cgroup"
+
+_QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
+"""Files with the time of cores that a group of processes may take in a period, and the period
+[us]: of the two versions of control groups."""
 
 
 def machine_resources() -> dict[str, float]:
@@ -14,10 +20,23 @@ def machine_resources() -> dict[str, float]:
     import torch
 
     return {
-        "CPU": float(len(os.sched_getaffinity(0))),
+        "CPU": float(usable_cores()),
         "GPU": float(torch.cuda.device_count()),
         "memory": float(free_memory()),
     }
+
+
+def usable_cores() -> int:
+    """Return the cores of this machine that trials may take; a Ray started here is told as many.
+
+    They are those that this process may run on, or fewer where a container or a job has a quota.
+    """
+    cores = num_usable_cpus() or 1
+    for files in _QUOTAS:
+        times = " ".join(_read(f"{_CGROUPS}/{name}") for name in files).split()
+        if len(times) == 2 and all(time.isdigit() for time in times):  # none is "max", or -1
+            cores = min(cores, max(1, int(times[0]) // int(times[1])))
+    return cores
 
 
 def free_memory() -> int:
@@ -29,7 +48,7 @@ def free_memory() -> int:
     for line in _read("/proc/meminfo").splitlines():
         if line.startswith("MemAvailable:"):
             free = min(free, 1024 * int(line.split()[1]))
-    limit, used = (_read(f"/sys/fs/cgroup/memory.{name}").strip() for name in ("max", "current"))
+    limit, used = (_read(f"{_CGROUPS}/memory.{name}").strip() for name in ("max", "current"))
     if limit.isdigit() and used.isdigit():  # a container, or a job of a batch system
         free = min(free, int(limit) - int(used))
     return int(free * (1 - _OBJECT_STORE_SHARE))

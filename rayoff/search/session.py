@@ -17,6 +17,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError
 import rayoff
 from rayoff.errors import RayoffError
 from rayoff.search.daemons import local_daemons
+from rayoff.search.machine import usable_cores
 
 _TUNE_ENVIRONMENT = {
     # Ray Tune's loggers lag, drop NaN and rewrite everything at each sync; ours do not.
@@ -66,7 +67,7 @@ def session(num_trials: int = 0) -> Iterator[Session]:
         os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
     if started:
         with local_daemons(num_trials):
-            _connect({})
+            _connect({}, num_cpus=usable_cores())
     elif opened:
         _connect(_shipped_package())
     current = Session(started)
@@ -86,9 +87,11 @@ def _shipped_package() -> dict[str, Any]:
     return {"py_modules": [str(package)], "excludes": ["**/__pycache__"]}
 
 
-def _connect(runtime_env: dict[str, Any]) -> None:
+def _connect(runtime_env: dict[str, Any], num_cpus: int | None = None) -> None:
+    """Connect to a cluster, or start a Ray of so many cores."""
     try:
         ray.init(
+            num_cpus=num_cpus,
             runtime_env=runtime_env,
             include_dashboard=False,
             log_to_driver=False,
