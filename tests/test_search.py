@@ -301,7 +301,8 @@ def test_trials_without_room_for_two_train_one_after_the_other(
     cluster: None, study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     most = int(0.6 * ray.cluster_resources()["memory"])
-    demand = Demand(num_runs=2, data=most - PROCESS_BYTES, state=0, step=0, arena=0, probe=0)
+    none = {"state": 0, "step": 0, "arena": 0, "probe": 0}
+    demand = Demand(num_runs=2, data=0, own_data=most - PROCESS_BYTES, **none)
     monkeypatch.setattr(driver, "measure_demand", lambda *_: demand)
     folder = RunFolder.create(tmp_path, study, [])
     train(folder, TWO_AT_ONCE, write_metrics_and_pid)

@@ -112,9 +112,21 @@ def test_state_is_weights_targets_and_moments(source: str) -> None:
 def test_rows_are_counted_by_the_largest_fraction(source: str) -> None:
     num_rows = load_table(source).num_rows
     axis = Axis("data.fraction", [0.1, 0.5])
-    data = demand_of(source, plan(source, [axis])).data
+    demand = demand_of(source, plan(source, [axis]))
     num_columns = 3 + 1 + 1 + 3 + 1 + 1
-    assert data == pytest.approx(2 * 4 * num_columns * num_rows / 2, rel=0.01)
+    assert demand.data == pytest.approx(2 * 4 * num_columns * num_rows / 2, rel=0.01)
+    assert demand.own_data == demand.data
+
+
+def test_rows_that_trials_share_are_not_their_own(source: str) -> None:
+    tables = {source: load_table(source)}
+    whole, both, half = (
+        bound_demand(plan(source, [Axis("data.fraction", fractions)]), tables)
+        for fractions in ([1.0], [1.0, 0.5], [0.5])
+    )
+    assert whole.own_data == 0
+    assert both.own_data == half.own_data == half.data
+    assert both.data == whole.data > half.data
 
 
 @pytest.mark.parametrize("norm", ["none", "batch_joint"])

@@ -1,5 +1,6 @@
 """Tests of how trials share machines, on machines of all sizes that need not exist."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,7 +26,8 @@ H200 = 140 * GIB
 
 
 def demand(num_runs: int = 5, of_run: int = 20 * MIB, data: int = 0) -> Demand:
-    return Demand(num_runs=num_runs, data=data, state=of_run, step=0, arena=0, probe=0)
+    own = {"state": of_run, "step": 0, "arena": 0, "probe": 0}
+    return Demand(num_runs=num_runs, data=data, own_data=0, **own)
 
 
 def machine(cpus: float, gib: float, gpus: float = 0.0) -> dict[str, float]:
@@ -104,6 +106,17 @@ def test_beside_a_gpu_a_trial_takes_its_process_and_its_rows_of_the_host() -> No
     assert "4 at once: 16 GiB of memory at 4 GiB a trial; the largest trial takes 1.68 GiB of" in (
         describe_packing(packing, demand(data=GIB))
     )
+
+
+def test_rows_that_trials_share_take_nothing_of_any_of_them_on_the_cpu() -> None:
+    shared = demand(data=GIB)
+    assert shared.on_host(on_gpu=False) == demand().on_host(on_gpu=False)
+    assert "data 0 MiB" in describe_packing(
+        pack(Resources(), machine(4, 16), shared, None), shared
+    )
+    cut = replace(shared, own_data=GIB)
+    assert cut.on_host(on_gpu=False) == GIB + shared.on_host(on_gpu=False)
+    assert cut.on_gpu == shared.on_gpu == GIB + demand().on_gpu
 
 
 sizes = st.integers(min_value=MIB, max_value=60 * GIB)

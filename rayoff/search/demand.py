@@ -54,9 +54,12 @@ def bound_demand(planned: Sequence[PlannedTrial], tables: Mapping[str, pa.Table]
         planned: trials whose datasets are among ``tables``.
         tables: by source.
     """
+    data = [_data_bytes(trial.config, tables[trial.dataset]) for trial in planned]
+    cut = [trial.config.data.fraction < 1 for trial in planned]
     return Demand(
         num_runs=max(len(trial.config.seeds) for trial in planned),
-        data=max(_data_bytes(trial.config, tables[trial.dataset]) for trial in planned),
+        data=max(data),
+        own_data=max(is_cut * num_bytes for is_cut, num_bytes in zip(cut, data, strict=True)),
         state=0,
         step=int(_BOUND_FACTOR * 4 * max(_rank(trial.config) for trial in planned)),
         arena=0,

@@ -37,7 +37,10 @@ class Demand:
     num_runs: int
     """K, runs that are trained side by side."""
     data: int
-    """The rows that are trained on, while they are laid out for sampling."""
+    """The rows that are trained on, while they are laid out for sampling on a GPU."""
+    own_data: int
+    """Of them, those that a trial on the CPU has for itself: all of a dataset is shared, in Ray's
+    object store, whose memory is not among what trials are given."""
     state: int
     """Weights, targets and moments of one run."""
     step: int
@@ -56,7 +59,7 @@ class Demand:
         """Return what the trial takes of a node's memory."""
         if on_gpu:
             return CUDA_PROCESS_BYTES + self.data
-        return PROCESS_BYTES + self.data + self.num_runs * self.of_run
+        return PROCESS_BYTES + self.own_data + self.num_runs * self.of_run
 
     @property
     def on_gpu(self) -> int:
@@ -165,11 +168,12 @@ def describe_packing(packing: Packing, demand: Demand) -> str:
     host = in_gib(demand.on_host(on_gpu=on_gpu))
     places = f"{in_gib(demand.on_gpu)} of a GPU and {host} beside it" if on_gpu else host
     runs = f"{demand.num_runs} run{'s' * (demand.num_runs != 1)}"
+    data = demand.data if on_gpu else demand.own_data
     lacking = f"; together they may lack {in_gib(packing.lacking)} of memory"
     return (
         f"{packing.num_at_once} at once: {packing.limit}; the largest trial takes {places} "
         f"[estimated: {runs} of {demand.of_run / MIB:.0f} MiB, data "
-        f"{demand.data / MIB:.0f} MiB]{lacking if packing.lacking else ''}"
+        f"{data / MIB:.0f} MiB]{lacking if packing.lacking else ''}"
     )
 
 
