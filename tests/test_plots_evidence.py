@@ -9,6 +9,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from synthetic_results import make_run_folder
 
 from rayoff.plots import (
@@ -41,10 +42,16 @@ def only_axes(figure: Figure | None) -> Axes:
     return axes
 
 
+def data_of(line: Line2D) -> tuple[list[float], list[float]]:
+    """Return what a line was made of."""
+    return [float(x) for x in np.asarray(line.get_xdata())], [
+        float(y) for y in np.asarray(line.get_ydata())
+    ]
+
+
 def points(axes: Axes) -> list[tuple[float, float]]:
     """Return the marks of single points, in the order of drawing."""
-    data = [(np.asarray(line.get_xdata()), np.asarray(line.get_ydata())) for line in axes.lines]
-    return [(float(x[0]), float(y[0])) for x, y in data if len(x) == 1]
+    return [(x[0], y[0]) for x, y in map(data_of, axes.lines) if len(x) == 1]
 
 
 def test_a_forest_has_a_mark_for_each_effect_at_its_difference(tmp_path: Path) -> None:
@@ -93,7 +100,7 @@ def test_a_curve_is_the_mean_of_the_runs_that_were_evaluated(tmp_path: Path) -> 
     assert [line.get_color() for line in thick] == [BASELINE_COLOR, ARM_COLORS[0]]
     for arm, line in zip(("none", "layer"), thick, strict=True):
         own = frame.loc[(frame["arm"] == arm) & frame["score"].notna()]
-        for step, value in zip(line.get_xdata(), line.get_ydata(), strict=True):
+        for step, value in zip(*data_of(line), strict=True):
             assert value == pytest.approx(own.loc[own["step"] == step, "score"].mean())
     assert sum(line.get_linewidth() == 0.7 for line in axes.lines) == 6
 
@@ -112,7 +119,7 @@ def test_an_arm_keeps_its_colour_where_others_are_not_drawn() -> None:
 def test_a_profile_falls_from_all_runs_to_none() -> None:
     values = {"none": [np.array([10.0, 20.0, 30.0, 40.0])]}
     (line,) = only_axes(profiles_figure(values, "score", ["none"])).lines
-    x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
+    x, y = data_of(line)
     for threshold, share in zip(x, y, strict=True):
         assert share == np.mean(values["none"][0] > threshold)
     assert (y[0], y[-1]) == (1.0, 0.0)
@@ -154,16 +161,16 @@ HISTORY = pd.DataFrame(
 def test_the_history_of_a_search_tells_infeasible_points_apart() -> None:
     axes = only_axes(history_figure(HISTORY))
     feasible, infeasible, best, baseline = axes.lines
-    assert list(feasible.get_ydata()) == [10.0, 30.0]
-    assert (list(infeasible.get_ydata()), infeasible.get_color()) == ([50.0], BAD_COLOR)
-    assert list(best.get_ydata()) == [10.0, 10.0, 30.0]
-    assert list(baseline.get_ydata()) == [10.0, 10.0]
+    assert data_of(feasible)[1] == [10.0, 30.0]
+    assert (data_of(infeasible)[1], infeasible.get_color()) == ([50.0], BAD_COLOR)
+    assert data_of(best)[1] == [10.0, 10.0, 30.0]
+    assert data_of(baseline)[1] == [10.0, 10.0]
 
 
 def test_the_worth_of_a_search_is_its_expected_best() -> None:
     scores = np.array([3.0, 1.0, 2.0])
     (line,) = only_axes(online_figure(scores)).lines
-    assert list(line.get_ydata()) == list(expected_online_performance(scores))
+    assert data_of(line)[1] == list(expected_online_performance(scores))
 
 
 def test_the_pareto_front_is_numbered() -> None:

@@ -112,7 +112,7 @@ def _of_design(frame: pd.DataFrame, effects: list[Effect]) -> Iterator[str]:
             "All runs at a fraction share one subset of the data: intervals cover the seeds of "
             "training, not the choice of the subset."
         )
-    if frame["phase"].notna().any():
+    if bool(frame["phase"].notna().to_numpy().any()):
         yield (
             "A search chooses its winner for its score, which is therefore optimistic: believe "
             "what it scores on fresh seeds."

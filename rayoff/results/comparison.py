@@ -55,7 +55,7 @@ def _named(run_folder: Path, name: str) -> pd.DataFrame:
     if (run_folder / "trials").is_dir():
         write_results(run_folder)
     frame = read_results(run_folder)
-    if frame["phase"].notna().any():
+    if bool(frame["phase"].notna().to_numpy().any()):
         frame = frame.loc[frame["phase"] == "confirm"]
         frame = frame.assign(baseline=frame["point"] == 0, phase=None, point=None)
     if not len(frame):

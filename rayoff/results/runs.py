@@ -89,7 +89,7 @@ def _last_readings(frame: pd.DataFrame, metric: str) -> pd.Series | float:
 
 def _last(evaluations: pd.DataFrame) -> pd.DataFrame:
     """Return the last evaluations of each run; never early ones, however few there are."""
-    of_runs = evaluations.groupby(_RUN, sort=False)
-    later_half = (of_runs["value"].transform("size") + 1) // 2
-    num_after = of_runs.cumcount(ascending=False)
-    return evaluations.loc[num_after < later_half.clip(upper=NUM_LAST_EVALUATIONS)]
+    of_runs = evaluations.groupby(_RUN, sort=False)["value"]
+    num_all = of_runs.transform("size").to_numpy()
+    num_after = of_runs.cumcount(ascending=False).to_numpy()
+    return evaluations.loc[num_after < np.minimum((num_all + 1) // 2, NUM_LAST_EVALUATIONS)]
