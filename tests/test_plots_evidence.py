@@ -61,7 +61,7 @@ def test_a_forest_has_a_mark_for_each_effect_at_its_difference(tmp_path: Path) -
     assert points(axes) == [(row, place) for place, row in enumerate(effects["difference"])]
     labels = [text.get_text() for text in axes.get_yticklabels()]
     assert labels == [
-        "critic.norm = layer, mixed/hopper/replay-v0",
+        "critic.norm = layer",
         "100% of the data",
         "10% of the data",
     ]

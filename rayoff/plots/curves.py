@@ -70,7 +70,7 @@ def _draw(axes: Axes, cell: pd.DataFrame, styles: dict[str, ArmStyle], show_runs
     show_runs &= len(cell.drop_duplicates(["trial", "seed"])) <= MAX_LINES
     for arm, style in styles.items():
         own = cell.loc[cell["arm"] == arm]
-        runs = own.pivot_table(index="step", columns="seed", values="value")
+        runs = own.groupby(["step", "seed"])["value"].mean().unstack()
         for seed in runs if show_runs else ():
             run = runs[seed].dropna()
             axes.plot(run.index, run, "-", color=style.color, lw=0.7, alpha=0.35)

@@ -43,7 +43,8 @@ def forest_figure(effects: pd.DataFrame) -> Figure | None:
             mark, size = ("s", 6.5) if row["overall"] else ("o", 4.5)
             fill = color if row["p_holm"] <= 0.05 else "white"
             axes.plot(row["difference"], place, mark, ms=size, color=color, mfc=fill)
-        axes.set_yticks(range(len(rows)), [_label(row) for row in rows])
+        several = len({row["dataset"] for row in rows if row["overall"]}) > 1
+        axes.set_yticks(range(len(rows)), [_label(row, several) for row in rows])
         for text, row in zip(axes.get_yticklabels(), rows, strict=True):
             text.set_color(REFERENCE_COLOR)
             text.set_fontweight("bold" if row["overall"] else "normal")
@@ -54,10 +55,11 @@ def forest_figure(effects: pd.DataFrame) -> Figure | None:
     return figure
 
 
-def _label(row: dict) -> str:
-    subject = f"{row['axis']} = {row['value']}"
+def _label(row: dict, several: bool) -> str:
+    """Return what an effect is about, with its dataset where there are several."""
     if row["overall"]:
-        return subject if row["dataset"] == "all" else f"{subject}, {row['dataset']}"
+        where = f", {row['dataset']}" if several else ""
+        return f"{row['axis']} = {row['value']}{where}"
     if row["fraction"] != "all":
         return f"{100 * float(row['fraction']):g}% of the data"
     return str(row["dataset"])

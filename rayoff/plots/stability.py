@@ -122,7 +122,7 @@ def _draw_metric(
     finite = cell[np.isfinite(cell[metric])]
     for arm, style in styles.items():
         runs = finite.loc[finite["arm"] == arm]
-        runs = runs.pivot_table(index="step", columns="seed", values=metric)
+        runs = runs.groupby(["step", "seed"])[metric].mean().unstack()
         for seed in runs if show_runs else ():
             run = runs[seed].dropna()
             dot = "." if len(run) == 1 else ""  # a line needs two readings
