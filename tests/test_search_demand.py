@@ -5,15 +5,19 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pytest
+from data_fixtures import flat_rows, write_parquet
 from tiny_studies import make_study
 from toy_pendulum import write_pendulum
 
-from rayoff.config import SeemConfig
+from rayoff.config import SeemConfig, TrialConfig
 from rayoff.data import load_table
+from rayoff.search import run_memory
 from rayoff.search.demand import bound_demand, measure_demand
 from rayoff.search.packing import Demand
 from rayoff.study import Axis, PlannedTrial, trials
@@ -156,3 +160,76 @@ def test_a_reading_counts_where_it_takes_more_than_a_step(source: str) -> None:
     assert many.of_run == many.state + many.arena + many.probe
     assert all_critics.probe == 2 * many.probe
     assert never.probe == 0
+
+
+def test_penalties_and_dropout_count_where_the_networks_are_alike(source: str) -> None:
+    rewards = [Axis("regularizer.rd_weight", [0.0, 1e-3]), Axis("critic.dropout", [0.0, 0.1])]
+    settings = {"regularizer.rd_stage": "auto"}
+    both = demand_of(source, plan(source, rewards, settings=settings))
+    fixed = {"regularizer.rd_weight": 1e-3, "critic.dropout": 0.1}
+    largest = demand_of(source, plan(source, settings=settings | fixed))
+    assert both == largest
+    plain = demand_of(source, plan(source))
+    assert both.of_run > 1.8 * plain.of_run
+
+
+def test_the_demand_takes_each_part_from_the_arm_where_it_is_largest(source: str) -> None:
+    tables = {source: load_table(source)}
+    arms = [
+        plan(source, settings={"critic.width": width, "actor.width": width, "batch_size": size})
+        for width, size in ((512, 16), (64, 512))
+    ]
+    for arm, activation in zip(arms, ("relu", "mish"), strict=True):
+        critic = replace(arm[0].config.critic, activation=activation)
+        arm[0] = replace(arm[0], config=replace(arm[0].config, critic=critic))
+    wide, long = (measure_demand(arm, tables) for arm in arms)
+    assert wide.state > long.state
+    assert wide.step < long.step
+    both = measure_demand([*arms[0], *arms[1]], tables)
+    assert (both.state, both.step) == (wide.state, long.step)
+    assert both.arena == max(wide.arena, long.arena)
+
+
+def test_arms_that_differ_in_amounts_alone_are_measured_once(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[float] = []
+
+    def measure(config: TrialConfig, *_: int) -> tuple[int, int, int]:
+        measured.append(config.critic.width)
+        return 1, 1, 1
+
+    monkeypatch.setattr(run_memory, "measure_run", measure)
+    axes = [
+        Axis("critic.dropout", [0.1, 0.2, 0.5]),
+        Axis("critic.width", [16, 32]),
+        Axis("regularizer.dr3_weight", [0.0, 0.1, 0.2]),
+        Axis("data.fraction", [0.5, 1.0]),
+    ]
+    demand_of(source, plan(source, axes))
+    assert measured == [32, 32]
+    measured.clear()
+    activations = Axis("critic.activation", ["relu", "mish", "silu", "gelu", "elu", "tanh"])
+    norms = Axis("critic.norm", ["none", "layer", "batch", "rms", "weight", "spectral"])
+    demand_of(source, plan(source, [activations, norms]))
+    assert len(measured) == 24
+
+
+def test_the_bound_lies_above_what_regularized_critics_take(source: str) -> None:
+    settings = {"regularizer.rd_weight": 1e-3, "regularizer.rd_stage": "auto"}
+    planned = plan(source, settings=settings | {"regularizer.dr3_weight": 1e-3})
+    bound = bound_demand(planned, {source: load_table(source)})
+    assert bound.of_run > 4 * demand_of(source, planned).of_run
+
+
+@pytest.mark.parametrize("num_critics", [2, 10])
+def test_the_bound_lies_above_what_wide_observations_take(
+    num_critics: int, tmp_path: Path
+) -> None:
+    rows = flat_rows([20, 20], [True, True])
+    rows |= {"observations": np.zeros((40, 4000), np.float32)}
+    wide = write_parquet(tmp_path / "wide.parquet", rows)
+    widths = {"critic.width": 16, "actor.width": 16, "critic.num_critics": num_critics}
+    planned = plan(wide, settings=widths)
+    bound = bound_demand(planned, {wide: load_table(wide)})
+    assert bound.of_run > 1.5 * demand_of(wide, planned).of_run
