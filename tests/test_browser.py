@@ -166,7 +166,8 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TensorBoard]:
     study.callback.on_experiment_end(trials=[])
     server = TensorBoard(folder)
     for trial in PLAN:
-        server.wait_for(f"tensorboard/{trial.trial_id}", "eval/score", 3)
+        server.wait_for(f"trials/{trial.trial_id}/s1", "eval/score", 3)
+        server.wait_for(f"tensorboard/{trial.arm}", "50% of p/eval/score", 3)
     yield server
     server.close()
 
@@ -174,8 +175,9 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TensorBoard]:
 def test_tensorboards_scalars_show_arms_and_seeds(browser: "Browser", board: TensorBoard) -> None:
     page, errors, _, requests = visit(browser, f"{board.address}/?darkMode=false#timeseries")
     for trial in PLAN:
-        for run in (f"tensorboard/{trial.trial_id}", f"trials/{trial.trial_id}/s1"):
-            page.get_by_text(run).first.wait_for()
+        mean = f"trials/{trial.trial_id}"
+        for run in (f"tensorboard/{trial.arm}", mean, f"{mean}/s0", f"{mean}/s1"):
+            page.get_by_text(run, exact=True).first.wait_for()
     page.get_by_text("eval/score").first.wait_for()
     assert errors == []
     assert all(url.startswith(board.address) for url in requests)
@@ -189,6 +191,19 @@ def test_tensorboards_hparams_have_a_row_for_each_trial(
     for trial in PLAN:
         page.get_by_text(trial.trial_id).first.wait_for()
     page.get_by_text("critic.norm").first.wait_for()
+    assert errors == []
+    assert all(url.startswith(board.address) for url in requests)
+    page.close()
+
+
+def test_tensorboards_custom_scalars_lay_arms_side_by_side(
+    browser: "Browser", board: TensorBoard
+) -> None:
+    page, errors, _, requests = visit(browser, f"{board.address}/#custom_scalars")
+    for text in ("100% of p", "50% of p", "Score", "|Q|, as a power of ten"):
+        page.get_by_text(text, exact=True).first.wait_for()
+    # A line for each arm in both cells: of the runs that are listed, only arms have these tags.
+    page.get_by_text("Matches (2)").nth(3).wait_for()
     assert errors == []
     assert all(url.startswith(board.address) for url in requests)
     page.close()

@@ -15,24 +15,14 @@ from rich.console import Console
 from synthetic_results import make_run_folder
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard_server import TensorBoard
-from tiny_studies import make_study
-from told_studies import FLOORS, Study, report, row
+from told_studies import FLOORS, REASON, Study, plan, report, row
 
 from rayoff.callbacks import Failures, Progress, Summaries
+from rayoff.callbacks.events import read_scalars
+from rayoff.callbacks.metrics import mean_scalars, scalars
 from rayoff.callbacks.observer import guarded
-from rayoff.callbacks.summaries import mean_scalars, scalars
 from rayoff.results import collect
 from rayoff.stopper import LostTrialStopper
-from rayoff.study import Axis, PlannedTrial, trials
-
-REASON = "|Q| 5.0e+03 above the bound"
-
-
-def plan() -> list[PlannedTrial]:
-    """Return three arms at two fractions, one of them of an algorithm without a critic."""
-    axes = [Axis("algorithm", ["td3", "td3_bc", "bc"]), Axis("data.fraction", [1.0, 0.5])]
-    return trials(make_study("parquet:p", axes=axes, baseline={"algorithm": "td3"}))
-
 
 # TensorBoard
 
@@ -71,18 +61,21 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def board(written: Path) -> Iterator[TensorBoard]:
     board = TensorBoard(written)
-    board.wait_for(f"tensorboard/{plan()[1].trial_id}", "critic/q_abs", 3)
-    board.wait_for(f"tensorboard/{plan()[0].trial_id}", "critic/q_abs", 3)
+    board.wait_for(f"trials/{plan()[1].trial_id}", "critic/q_abs", 3)
+    board.wait_for(f"trials/{plan()[0].trial_id}", "critic/q_abs", 3)
     board.wait_for(f"trials/{plan()[2].trial_id}/s1", "critic/q_abs", 1)
+    board.wait_for("tensorboard/td3", "50% of p/run/training", 3)
+    board.wait_for("tensorboard/td3_bc", "100% of p/run/training", 1)
     yield board
     board.close()
 
 
-def test_every_run_and_the_mean_of_each_trial_are_found(board: TensorBoard) -> None:
+def test_every_run_and_the_means_of_each_trial_and_arm_are_found(board: TensorBoard) -> None:
     shown = set(board.get("plugin/scalars/tags"))
     begun = [trial.trial_id for trial in plan()[:3]]
     runs = {f"trials/{name}/s{seed}" for name in begun for seed in (0, 1)}
-    assert shown == runs | {f"tensorboard/{name}" for name in begun}
+    means = {f"trials/{name}" for name in begun}
+    assert shown == runs | means | {"tensorboard/td3", "tensorboard/td3_bc"}
 
 
 def test_steps_are_gradient_steps(board: TensorBoard) -> None:
@@ -92,7 +85,7 @@ def test_steps_are_gradient_steps(board: TensorBoard) -> None:
 
 def test_a_restarted_trial_has_each_step_once(board: TensorBoard) -> None:
     name = plan()[1].trial_id
-    for run in (f"trials/{name}/s0", f"trials/{name}/s1", f"tensorboard/{name}"):
+    for run in (f"trials/{name}/s0", f"trials/{name}/s1", f"trials/{name}"):
         assert [step for step, _ in board.scalars(run, "critic/q_abs")] == [10, 20, 30]
 
 
@@ -117,10 +110,92 @@ def test_a_run_that_is_observed_is_diverged_from_its_stop_until_its_end_tells_ot
 
 
 def test_the_mean_counts_a_stopped_run_with_its_floor(board: TensorBoard) -> None:
-    run = f"tensorboard/{plan()[0].trial_id}"
+    run = f"trials/{plan()[0].trial_id}"
     assert board.scalars(run, "critic/q_abs") == [(10, 10.0), (20, 35.0), (30, 30.0)]
     assert board.scalars(run, "eval/score") == [(20, 30.0), (30, 15.0)]
     assert board.scalars(run, "run/training") == [(10, 2.0), (20, 2.0), (30, 1.0)]
+
+
+def test_an_arm_is_one_run_with_its_means_in_each_cell(board: TensorBoard) -> None:
+    def points(name: str) -> list[tuple[int, float]]:
+        return board.scalars("tensorboard/td3", name)
+
+    assert points("100% of p/eval/score") == [(20, 30.0), (30, 15.0)]
+    assert points("100% of p/run/training") == [(10, 2.0), (20, 2.0), (30, 1.0)]
+    powers = [(10, math.log10(10)), (20, math.log10(35)), (30, math.log10(30))]
+    assert points("100% of p/critic/q_abs_log10") == [pytest.approx(power) for power in powers]
+    tags = board.get("plugin/scalars/tags")["tensorboard/td3"]
+    assert not [tag for tag in tags if "eval/return" in tag]
+
+
+def test_an_arm_has_each_step_once_after_a_kill_and_a_resume(board: TensorBoard) -> None:
+    for cell, last in (("100% of p", 1.0), ("50% of p", 2.0)):
+        points = board.scalars("tensorboard/td3", f"{cell}/run/training")
+        assert points == [(10, 2.0), (20, 2.0), (30, last)]
+
+
+def test_an_arm_has_each_step_once_where_a_trial_is_tried_again(tmp_path: Path) -> None:
+    study = Study(Summaries(tmp_path, plan()))
+    name = plan()[0].trial_id
+    for steps in ((10, 20), (10, 20, 30)):
+        study.tell("start", name)
+        rows = [row(seed, step) for step in steps for seed in (0, 1)]
+        study.tell("result", name, result=report(rows))
+    study.callback.on_experiment_end(trials=[])
+    found = read_scalars(tmp_path / "tensorboard" / "td3")
+    assert [step for step, _ in found] == [10, 20, 30]
+
+
+def test_an_arm_shows_returns_where_there_is_no_score(tmp_path: Path) -> None:
+    study = Study(Summaries(tmp_path, plan()))
+    name = plan()[0].trial_id
+    study.tell("start", name)
+    rows = [row(seed, 10, **{"eval/return": 300.0}) for seed in (0, 1)]
+    study.tell("result", name, result=report(rows))
+    study.callback.on_experiment_end(trials=[])
+    ((_, values),) = read_scalars(tmp_path / "tensorboard" / "td3")
+    assert values["100% of p/eval/return"] == 300.0
+
+
+def test_custom_scalars_lay_the_arms_side_by_side_in_each_cell(board: TensorBoard) -> None:
+    categories = board.get("plugin/custom_scalars/layout")["category"]
+    assert [category["title"] for category in categories] == ["100% of p", "50% of p"]
+    charts = ["Score", "|Q|, as a power of ten", "SEEM, row-normalised"]
+    for category in categories:
+        assert [chart["title"] for chart in category["chart"]] == charts
+
+
+def test_every_chart_of_custom_scalars_finds_one_line_per_arm(board: TensorBoard) -> None:
+    (whole, half) = board.get("plugin/custom_scalars/layout")["category"]
+    found = {
+        (category["title"], chart["title"], run): len(
+            board.get("plugin/custom_scalars/scalars", run=run, tag=chart["multiline"]["tag"][0])[
+                "tag_to_events"
+            ]
+        )
+        for category in (whole, half)
+        for chart in category["chart"]
+        for run in ("tensorboard/td3", f"trials/{plan()[0].trial_id}")
+    }
+    lines = {place for place, num_lines in found.items() if num_lines == 1}
+    assert set(found.values()) == {0, 1}
+    measured = {("100% of p", "Score")} | {
+        (cell, "|Q|, as a power of ten") for cell in ("100% of p", "50% of p")
+    }
+    assert lines == {(*place, "tensorboard/td3") for place in measured}
+
+
+def test_scalars_are_read_back_up_to_a_record_that_was_cut(tmp_path: Path) -> None:
+    study = Study(Summaries(tmp_path, plan()))
+    name = plan()[0].trial_id
+    study.tell("start", name)
+    study.tell("result", name, result=report([row(0, 10), row(0, 20)]))
+    study.callback.on_experiment_end(trials=[])
+    folder = tmp_path / "trials" / name
+    (file,) = folder.glob("events.*")
+    assert [step for step, _ in read_scalars(folder)] == [10, 20]
+    file.write_bytes(file.read_bytes()[:-5])
+    assert [step for step, _ in read_scalars(folder)] == [10]
 
 
 def session_groups(board: TensorBoard) -> dict[str, dict[str, Any]]:

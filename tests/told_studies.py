@@ -1,12 +1,22 @@
-"""Studies whose trials report what they are told to, without training."""
+"""Studies that are told to callbacks, without Ray and without training."""
 
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from rayoff.callbacks import Progress, Summaries
+from tiny_studies import make_study
 
+from rayoff.callbacks.observer import Observer
+from rayoff.study import Axis, PlannedTrial, trials
+
+REASON = "|Q| 5.0e+03 above the bound"
 FLOORS = {"eval/score": 0.0, "eval/return": -20.0}
+
+
+def plan() -> list[PlannedTrial]:
+    """Return three arms at two fractions, one of them of an algorithm without a critic."""
+    axes = [Axis("algorithm", ["td3", "td3_bc", "bc"]), Axis("data.fraction", [1.0, 0.5])]
+    return trials(make_study("parquet:p", axes=axes, baseline={"algorithm": "td3"}))
 
 
 def row(seed: int, step: int, **metrics: object) -> dict[str, Any]:
@@ -33,7 +43,7 @@ def report(rows: list[dict[str, Any]], **changes: object) -> dict[str, Any]:
 class Study:
     """A study whose trials report what they are told to, to the given callback."""
 
-    def __init__(self, callback: Summaries | Progress) -> None:
+    def __init__(self, callback: Observer) -> None:
         self.callback = callback
         callback.setup()
 

@@ -1,4 +1,4 @@
-"""Event files of TensorBoard: scalars, texts and the records of the HParams tab.
+"""Event files of TensorBoard: scalars, texts, and what its HParams and Custom Scalars tabs need.
 
 Written with tensorboard's own protocol buffers, record by record: unlike its and tensorboardX's
 event writers, no thread and no queue stand between ``flush`` and the file.
@@ -9,13 +9,15 @@ event writers, no thread and no queue stand between ``flush`` and the file.
 
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import metadata as custom_scalar
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 from tensorboard.plugins.text.metadata import create_summary_metadata
@@ -25,12 +27,17 @@ Value = bool | float | str
 """A hyperparameter in TensorBoard; ints are floats there."""
 
 
+_FILES = "events.out.tfevents.*"
+_NUM_OPEN = 4
+"""Categories of Custom Scalars that are open at first: each takes a screen."""
+
+
 class EventFile:
     """A TensorBoard run that begins anew: older event files in its folder are removed."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        for old in folder.glob("events.out.tfevents.*"):
+        for old in folder.glob(_FILES):
             old.unlink()
         # Nanoseconds: a TensorBoard that watches must not take the file for the one before it.
         name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}"
@@ -65,6 +72,54 @@ class EventFile:
     def _write(self, event: Event) -> None:
         event.wall_time = time.time()
         self._records.write(event.SerializeToString())
+
+
+def read_scalars(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
+    """Yield the scalars of a run by step, as ``add_scalars`` was given them; none, without a file.
+
+    A last record that was not written to its end is left out.
+    """
+    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+
+    for file in sorted(folder.glob(_FILES)):
+        for record in RawEventFileLoader(str(file)).Load():
+            event = Event.FromString(record)
+            values = {
+                value.tag: value.simple_value
+                for value in event.summary.value
+                if value.HasField("simple_value")
+            }
+            if values:
+                yield event.step, values
+
+
+def chart_layout(categories: Mapping[str, Mapping[str, str]]) -> Summary:
+    """Return the record that lays out the Custom Scalars tab.
+
+    Args:
+        categories: by the titles of a category and of a chart in it, a regular expression; a
+            chart has a line for each tag that it matches in each run.
+    """
+    proto = layout_pb2.Layout(
+        category=[
+            layout_pb2.Category(
+                title=title,
+                chart=[_chart(*chart) for chart in charts.items()],
+                closed=number >= _NUM_OPEN,
+            )
+            for number, (title, charts) in enumerate(categories.items())
+        ]
+    )
+    tensor = TensorProto(dtype=DT_STRING, string_val=[proto.SerializeToString()])
+    about = custom_scalar.create_summary_metadata()
+    tag = custom_scalar.CONFIG_SUMMARY_TAG
+    return Summary(value=[Summary.Value(tag=tag, metadata=about, tensor=tensor)])
+
+
+def _chart(title: str, expression: str) -> layout_pb2.Chart:
+    return layout_pb2.Chart(
+        title=title, multiline=layout_pb2.MultilineChartContent(tag=[expression])
+    )
 
 
 def session_start(values: Mapping[str, Value], group: str) -> Summary:

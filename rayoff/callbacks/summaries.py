@@ -1,26 +1,27 @@
 """TensorBoard while a study runs: ``tensorboard --logdir`` on the run folder finds it all.
 
-``trials/<trial>/s<seed>`` is a run; ``tensorboard/<trial>`` is the mean over its seeds, so that
-arms can be compared line by line; the HParams tab has one row per trial, its seeds grouped.
+``trials/<trial>`` is the mean over the seeds of a trial, and ``trials/<trial>/s<seed>`` a run;
+the HParams tab has one row per trial, its seeds grouped. ``tensorboard/<arm>`` has the means of
+an arm's trials, so that arms can be compared line by line: the folder ``tensorboard/`` alone is
+what stays readable with hundreds of runs.
 """
 
-import math
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rayoff.callbacks.events import EventFile, Value, experiment, session_end, session_start
+from rayoff.callbacks.arms import ArmRuns, layout
+from rayoff.callbacks.events import (
+    EventFile,
+    Value,
+    chart_layout,
+    experiment,
+    session_end,
+    session_start,
+)
+from rayoff.callbacks.metrics import MAIN_METRICS, Row, by_step, mean_scalars, scalars
 from rayoff.callbacks.observer import Observer, guarded
 from rayoff.study import PlannedTrial, flatten
-
-HPARAMS_METRICS = (
-    *("eval/score", "eval/return", "critic/q_abs", "critic/q_bound", "seem/row_normalized"),
-    *("run/diverged", "run/nonfinite"),
-)
-"""Metrics that the HParams tab shows; one that a study does not measure stays empty."""
-
-Row = dict[str, Any]
 
 
 class Summaries(Observer):
@@ -44,6 +45,7 @@ class Summaries(Observer):
         self._planned = {trial.trial_id: trial for trial in planned}
         self._columns = _columns(planned)
         self._files: dict[str, dict[int | None, EventFile]] = {}
+        self._arms: ArmRuns | None = None
 
     @guarded
     def setup(
@@ -53,13 +55,16 @@ class Summaries(Observer):
         total_num_samples: int | None = None,
         **info: Any,  # noqa: ANN401
     ) -> None:
-        """Write the columns of the HParams tab."""
-        self._write_columns()
+        """Write what tabs need, and take from the trials' runs what arms had."""
+        self._describe()
+        self._arms = ArmRuns(self._run_folder, list(self._planned.values()))
 
-    def _write_columns(self) -> None:
+    def _describe(self) -> None:
+        """Write the columns of the HParams tab and the charts of Custom Scalars."""
         file = EventFile(self._run_folder / "tensorboard")
         values = {name: column.values() for name, column in self._columns.items()}
-        file.add(experiment(values, HPARAMS_METRICS))
+        file.add(experiment(values, MAIN_METRICS))
+        file.add(chart_layout(layout(list(self._planned.values()))))
         file.close()
 
     @guarded
@@ -69,7 +74,7 @@ class Summaries(Observer):
         if trial_id not in self._planned:  # a search has found it
             self._planned[trial_id] = trial.config["planned"]
             self._columns = _columns(list(self._planned.values()))
-            self._write_columns()
+            self._describe()
         self._close(trial_id)
         parent = self._run_folder / "trials" / trial_id
         seeds = self._planned[trial_id].config.seeds
@@ -77,7 +82,7 @@ class Summaries(Observer):
         settings = {name: column[trial_id] for name, column in self._columns.items()}
         for file in files.values():
             file.add(session_start(settings, group=trial_id))
-        files[None] = EventFile(self._run_folder / "tensorboard" / trial_id)
+        files[None] = EventFile(parent)
         self._files[trial_id] = files
         self._flush(trial_id)
 
@@ -93,16 +98,19 @@ class Summaries(Observer):
         """Add the new rows of a trial."""
         trial_id = trial.config["trial"]
         files = self._files[trial_id]
-        by_step: dict[int, list[Row]] = defaultdict(list)
         for row in result["rows"]:
-            by_step[row["step"]].append(row)
             files[row["seed"]].add_scalars(scalars(row), row["step"])
             if _diverges_at(row):
                 files[row["seed"]].add_text("run/reason", row["reason"], row["step"])
-        for step, rows in by_step.items():
-            means = mean_scalars(rows, len(files) - 1, result["floors"])
-            files[None].add_scalars(means, step)
+        means = {
+            step: mean_scalars(rows, result["num_runs"], result["floors"])
+            for step, rows in by_step(result["rows"]).items()
+        }
+        for step, values in means.items():
+            files[None].add_scalars(values, step)
         self._flush(trial_id)
+        if self._arms is not None:
+            self._arms.add(trial_id, means.items())
 
     @guarded
     def on_trial_complete(
@@ -125,6 +133,8 @@ class Summaries(Observer):
         """Close what is open; the runs of trials without an end stay open in TensorBoard."""
         for trial_id in list(self._files):
             self._close(trial_id)
+        if self._arms is not None:
+            self._arms.close()
 
     def _flush(self, trial_id: str) -> None:
         for file in self._files[trial_id].values():
@@ -137,44 +147,9 @@ class Summaries(Observer):
             file.close()
 
 
-def scalars(row: Row) -> dict[str, float]:
-    """Return what TensorBoard plots of one run at one step: its finite metrics and its state."""
-    metrics = {name: v for name, v in row.items() if "/" in name and v is not None}
-    finite = {name: v for name, v in metrics.items() if math.isfinite(v)}
-    state = {
-        "run/diverged": float(row["status"] == "diverged"),
-        "run/nonfinite": float(len(metrics) - len(finite)),
-    }
-    return finite | state
-
-
 def _diverges_at(row: Row) -> bool:
     """Whether this row is the first one at which its run had diverged: at its stop, or its end."""
     return row["status"] == "diverged" and row["stop_step"] in (None, row["step"])
-
-
-def mean_scalars(
-    rows: Sequence[Row], num_runs: int, floors: Mapping[str, float]
-) -> dict[str, float]:
-    """Return the mean of each metric over the runs of a trial at one step.
-
-    A stopped run reports no more, and would leave the mean to those that did well: in the
-    metrics of ``floors`` it counts with its floor. All others are means over the runs that have
-    a finite value; ``run/training`` says how many runs report.
-
-    Args:
-        rows: one for each run that reports at this step.
-        num_runs: K, runs of the trial.
-        floors: what a stopped run counts as, by metric.
-    """
-    by_name: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        for name, value in scalars(row).items():
-            by_name[name].append(value)
-    for name in by_name.keys() & floors.keys():
-        by_name[name] += [floors[name]] * (num_runs - len(rows))
-    means = {name: math.fsum(values) / len(values) for name, values in by_name.items()}
-    return means | {"run/training": float(len(rows))}
 
 
 def _columns(planned: Sequence[PlannedTrial]) -> dict[str, dict[str, Value]]:
