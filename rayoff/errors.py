@@ -4,7 +4,8 @@ RayoffError
 ├── StudyError        a study file, an axis, a setting or an override is wrong
 ├── DatasetError      a source cannot be found, read or cut as asked
 ├── CheckpointError   a checkpoint is damaged or belongs to another configuration
-└── ResultsError      a run folder holds no results that can be read
+├── ResultsError      a run folder holds no results that can be read
+└── TrackerError      a tracker is not installed, or cannot be reached
 """
 
 
@@ -26,3 +27,7 @@ class CheckpointError(RayoffError):
 
 class ResultsError(RayoffError):
     """A run folder is missing, or holds no results that can be read."""
+
+
+class TrackerError(RayoffError):
+    """A tracker that was asked for is not installed, or cannot be reached."""

@@ -20,9 +20,10 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
 from rayoff import __version__
-from rayoff.errors import RayoffError, StudyError
+from rayoff.errors import RayoffError
 from rayoff.search import Resources, RunFolder
-from rayoff.search.commands import shown, typed
+from rayoff.search.commands import absolute, shown, typed
+from rayoff.search.supervision import Supervision
 from rayoff.study import Study, foreseen_trials, load_study, override, smoke, trials
 
 if TYPE_CHECKING:
@@ -32,8 +33,10 @@ StudyName = Positional[str]
 Assignments = Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar="KEY=VALUE")]
 Seeds = Annotated[str | None, arg(metavar="COUNT|LIST")]
 Shares = OmitArgPrefixes[Resources]
+Followed = OmitArgPrefixes[Supervision]
 
 _ONE_CPU = Resources()
+_ALONE = Supervision()
 
 
 def plan(
@@ -78,7 +81,7 @@ def run(
     seeds: Seeds = None,
     small: Annotated[bool, arg(name="smoke")] = False,
     resources: Shares = _ONE_CPU,
-    max_failures: int | None = None,
+    supervision: Followed = _ALONE,
     runs_dir: Path = Path("runs"),
 ) -> int:
     """Train a study and answer its question; of one that is finished, give the answer again.
@@ -91,10 +94,9 @@ def run(
         seeds: a count, or seeds with commas.
         small: 2 arms, 1 seed and 200 steps on the built-in data.
         resources: what each trial asks for.
-        max_failures: failed trials after which the study ends; without it, it never does.
+        supervision: when the study is given up, and who follows it besides.
         runs_dir: where the run folder is made.
     """
-    _check_max_failures(max_failures)
     chosen = _study(study, assignments, seeds, small)
     if finished := RunFolder.finished(runs_dir, chosen):
         print(f"{finished} holds this study, finished. To train it again, remove that folder.")
@@ -104,7 +106,7 @@ def run(
 
     tables = load_study_tables(chosen)
     folder = RunFolder.create(runs_dir, chosen, sys.orig_argv)
-    return _train(folder, resources, max_failures=max_failures, tables=tables)
+    return _train(folder, resources, supervision, tables=tables)
 
 
 def resume(
@@ -112,18 +114,17 @@ def resume(
     /,
     *,
     resources: Shares = _ONE_CPU,
-    max_failures: int | None = None,
+    supervision: Followed = _ALONE,
 ) -> int:
     """Go on with a study: finished trials stay, the others continue from their checkpoints.
 
     Args:
         folder: the run folder, runs/<study>-<hash>.
         resources: what each trial asks for; may differ from before.
-        max_failures: failed trials after which the study ends; without it, it never does.
+        supervision: when the study is given up, and who follows it besides.
     """
-    _check_max_failures(max_failures)
     opened = RunFolder.open(folder)
-    return _train(opened, resources, max_failures=max_failures, resumed_by=sys.orig_argv)
+    return _train(opened, resources, supervision, resumed_by=sys.orig_argv)
 
 
 def report(
@@ -224,28 +225,16 @@ def _study(name: str, assignments: Sequence[str], seeds: str | None, small: bool
     study = load_study(name)
     study = smoke(study) if small else study
     study = override(study, [*assignments, *([f"seeds={seeds}"] if seeds else [])])
-    study = replace(study, datasets=[_absolute(source) for source in study.datasets])
+    study = replace(study, datasets=[absolute(source) for source in study.datasets])
     trials(study)
     return study
-
-
-def _absolute(source: str) -> str:
-    """Return a file source with an absolute path: trials run in other folders."""
-    kind, _, path = source.partition(":")
-    is_file = kind in ("hdf5", "parquet")
-    return f"{kind}:{Path(path).expanduser().absolute()}" if is_file else source
-
-
-def _check_max_failures(max_failures: int | None) -> None:
-    if max_failures is not None and max_failures < 1:
-        raise StudyError(f"--max-failures must be at least 1 but got {max_failures}.")
 
 
 def _train(
     folder: RunFolder,
     resources: Resources,
+    supervision: Supervision,
     *,
-    max_failures: int | None,
     tables: "dict[str, pa.Table] | None" = None,
     resumed_by: Sequence[str] | None = None,
 ) -> int:
@@ -262,7 +251,7 @@ def _train(
         measure_trial,
         tables=tables,
         resumed_by=resumed_by,
-        max_failed=max_failures,
+        supervision=supervision,
     )
     _print_answer(folder.path)
     for trial_id in outcome.failed:

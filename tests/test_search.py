@@ -45,6 +45,7 @@ from rayoff.search import Policies, Resources, RunFolder, driver, train
 from rayoff.search.archive import Archive, is_finished, pack, unpack
 from rayoff.search.packing import PROCESS_BYTES, Demand
 from rayoff.search.session import session
+from rayoff.search.supervision import Supervision
 from rayoff.search.trainable import Job, StudyTrial, evaluation_processes, report
 from rayoff.study import Axis, PlannedTrial, Study, trials
 from rayoff.trial import Row, Trial
@@ -611,7 +612,7 @@ def test_a_study_with_too_many_failed_trials_ends(
     folder = RunFolder.create(tmp_path, two_trials(source, num_steps=40), [])
     first, second = [trial.trial_id for trial in folder.planned]
     damage_checkpoint(folder, first)
-    outcome = train(folder, ONE_AT_A_TIME, write_metrics, max_failed=1)
+    outcome = train(folder, ONE_AT_A_TIME, write_metrics, supervision=Supervision(max_failures=1))
     assert outcome == driver.Outcome(failed=[first], unfinished=[second])
 
 

@@ -31,6 +31,7 @@ from rayoff.search import Resources, RunFolder, driver
 from rayoff.search.archive import Archive, unpack
 from rayoff.search.policies import CONFIG, WEIGHTS, describe, weights
 from rayoff.search.session import Session
+from rayoff.search.supervision import Supervision
 from rayoff.study import load_study, study_files, trials
 from rayoff.trial import Row, Trial
 
@@ -85,7 +86,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Trained:
     """What would have been trained, in the place of training it."""
     calls: Trained = []
 
-    def train(folder: RunFolder, resources: Resources, **_: object) -> int:
+    def train(folder: RunFolder, resources: Resources, *_: object, **__: object) -> int:
         calls.append((folder, resources))
         return 0
 
@@ -312,7 +313,8 @@ def test_a_study_ends_after_as_many_failed_trials_as_are_allowed(
     allowed = []
 
     def train(folder: RunFolder, *_: object, **asked: object) -> driver.Outcome:
-        allowed.append(asked["max_failed"])
+        assert isinstance(asked["supervision"], Supervision)
+        allowed.append(asked["supervision"].max_failures)
         return driver.Outcome(failed=[folder.planned[0].trial_id], unfinished=[])
 
     monkeypatch.setattr(driver, "train", train)

@@ -28,6 +28,7 @@ from rayoff.search.packing import Packing, is_roomy, pack
 from rayoff.search.resources import Resources
 from rayoff.search.run_folder import RunFolder
 from rayoff.search.session import Session, retry_after_out_of_memory, session
+from rayoff.search.supervision import Supervision
 from rayoff.search.tables import load_study_tables, load_tables
 from rayoff.study import PlannedTrial, foreseen_trials
 
@@ -41,6 +42,8 @@ MAX_RETRIES = 3
 
 CHECKPOINT_SECONDS = 60.0
 """Default of the least time between checkpoints of a trial [s]."""
+
+_ALONE = Supervision()
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def train(
     tables: dict[str, pa.Table] | None = None,
     resumed_by: Sequence[str] | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
-    max_failed: int | None = None,
+    supervision: Supervision = _ALONE,
 ) -> Outcome:
     """Train the unfinished trials of a run folder, new or begun, and return how it ended.
 
@@ -83,13 +86,14 @@ def train(
             them; None: they are loaded.
         resumed_by: the command line of a resume, for the record; None: the folder is new.
         checkpoint_seconds: least time between checkpoints of a trial [s].
-        max_failed: failed trials after which the study ends; None: never.
+        supervision: when the study is given up, and who follows it besides.
 
     Raises:
         ResultsError: another process trains in the folder.
         DatasetError: a dataset cannot be read, or a fraction leaves less than a batch.
         StudyError: no machine can grant the resources, or trials would compute on a device that
             does not have their precision.
+        TrackerError: the tracker cannot be reached.
         RayoffError: Ray broke off; what was trained is kept.
     """
     with folder.locked():
@@ -122,9 +126,9 @@ def train(
             if current.started:
                 let_trials_use_ready_workers()
             if folder.study.search is None:
-                return _train_all(folder, job, packing, resources, max_failed, current)
+                return _train_all(folder, job, packing, resources, supervision, current)
             assert measure is not None
-            return _explore(folder, job, packing, measure, max_failed, current)
+            return _explore(folder, job, packing, measure, supervision, current)
 
 
 def _train_all(
@@ -132,13 +136,13 @@ def _train_all(
     job: "Job",
     packing: Packing,
     resources: Resources,
-    max_failed: int | None,
+    supervision: Supervision,
     current: Session,
 ) -> Outcome:
     """Train the trials of a factorial."""
     from rayoff.search.supply import grid
 
-    _fit(folder, job, packing.request, grid(folder, resources), max_failed)
+    _fit(folder, job, packing.request, grid(folder, resources), supervision)
     failed = folder.failed()
     left = [t.trial_id for t in folder.unfinished() if t.trial_id not in failed]
     return Outcome(failed, left, current.ended_by)
@@ -149,7 +153,7 @@ def _explore(
     job: "Job",
     packing: Packing,
     measure: "Measure",
-    max_failed: int | None,
+    supervision: Supervision,
     current: Session,
 ) -> Outcome:
     """Train the points of a search as they are proposed."""
@@ -159,7 +163,7 @@ def _explore(
     share = packing.request["gpu"] or packing.request["cpu"]
     exploration = Exploration(folder, measure, share)
     supply = guided(exploration, max(1, packing.num_at_once))
-    _fit(folder, job, packing.request, supply, max_failed)
+    _fit(folder, job, packing.request, supply, supervision)
     left = not folder.is_complete()
     return Outcome(exploration.failed, exploration.running, current.ended_by, left)
 
@@ -169,17 +173,17 @@ def _fit(
     job: "Job",
     request: dict[str, float],
     supply: "Supply",
-    max_failed: int | None,
+    supervision: Supervision,
 ) -> None:
     """Let Ray Tune train what a study or a search supplies."""
     from ray import tune
 
-    from rayoff.callbacks import Failures, Summaries
+    from rayoff.callbacks import Failures, Summaries, trackings
     from rayoff.search.trainable import StudyTrial
     from rayoff.stopper import LostTrialStopper
 
     retry_after_out_of_memory()
-    stopper = LostTrialStopper(max_failed)
+    stopper = LostTrialStopper(supervision.max_failures)
     with TemporaryDirectory(prefix="rayoff-") as scratch:
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(StudyTrial, job=job), request),
@@ -199,6 +203,7 @@ def _fit(
                     Failures(folder.path / "trials", stopper),
                     Summaries(folder.path, folder.planned),
                     supply.progress,
+                    *trackings(supervision.track, folder.path, folder.study.name, folder.planned),
                 ],
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=MAX_RETRIES),
