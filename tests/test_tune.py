@@ -327,7 +327,7 @@ def test_a_study_ends_after_as_many_failed_trials_as_are_allowed(
 def test_resumes_are_noted_beside_where_the_study_came_from(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(driver, "session", lambda: nullcontext(Session(started=True)))
+    monkeypatch.setattr(driver, "session", lambda num_trials: nullcontext(Session(started=True)))
     monkeypatch.setattr(driver, "_pack", interrupt)
     assert tune.main(["run", "command.py"]) == 130
     (folder,) = (here / "runs").iterdir()
