@@ -1,4 +1,4 @@
-"""The command: plan, run, resume, report, evaluate and list studies.
+"""The command: plan, run, resume, watch, report, evaluate and list studies.
 
 It runs as ``rayoff``, as a script, and as a copy of this file alone, which is all that
 ``ray submit`` brings to the head node. Nothing heavy is imported before it is needed, so that a
@@ -12,19 +12,27 @@ Exit codes: 0 all trials have a result (a diverged run is one), 1 some trials fa
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
 from rayoff import __version__
 from rayoff.errors import RayoffError
+from rayoff.inspection import evaluate, list_, report, watch
 from rayoff.search import Resources, RunFolder
-from rayoff.search.commands import absolute, shown, typed
+from rayoff.search.commands import typed
 from rayoff.search.supervision import Supervision
-from rayoff.study import Study, foreseen_trials, load_study, override, smoke, trials
+from rayoff.study import (
+    Study,
+    foreseen_trials,
+    load_study,
+    override,
+    smoke,
+    trials,
+    with_absolute_sources,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,7 +108,9 @@ def run(
     chosen = _study(study, assignments, seeds, small)
     if finished := RunFolder.finished(runs_dir, chosen):
         print(f"{finished} holds this study, finished. To train it again, remove that folder.")
-        _print_answer(finished.path)
+        from rayoff.report import show_answer
+
+        show_answer(finished.path)
         return 0
     from rayoff.search.tables import load_study_tables
 
@@ -127,77 +137,13 @@ def resume(
     return _train(opened, resources, supervision, resumed_by=sys.orig_argv)
 
 
-def report(
-    folder: Positional[Path],
-    others: Positional[tuple[Path, ...]] = (),
-    /,
-    *,
-    out: Path | None = None,
-) -> int:
-    """Write tables, figures and report.html of a run folder, finished or not, or of several.
-
-    What the folder holds is enough: it may come from another version, or from another machine.
-
-    Args:
-        folder: the run folder, runs/<study>-<hash>.
-        others: run folders to be compared with it in one report.
-        out: where the report on several is written; without it, beside the first.
-    """
-    if others:
-        from rayoff.report import write_comparison_report
-
-        page = write_comparison_report([folder, *others], out)
-        print(f"Comparison: {shown(page)}")
-    else:
-        _print_answer(folder)
-    return 0
-
-
-def evaluate(
-    folder: Positional[Path], /, *, seed: int | None = None, episodes: int | None = None
-) -> int:
-    """Roll out the policies of a finished trial.
-
-    Args:
-        folder: the trial's folder, runs/<study>-<hash>/trials/<trial>.
-        seed: of one run; without it all runs are rolled out.
-        episodes: of each run; without it as many as the trial's evaluations had.
-    """
-    from rayoff.results import divergence_reasons
-    from rayoff.search import Policies
-
-    policies = Policies(folder)
-    reasons = divergence_reasons(folder)
-    seeds, returns, scores = policies.evaluate(seed, episodes)
-    for index, own in enumerate(seeds):
-        line = f"seed {own}: return {returns[index].mean():.1f} +- {returns[index].std():.1f}"
-        if scores is not None:
-            line += f", score {scores[index].mean():.1f}"
-        print(f"{line} over {returns.shape[1]} episodes")
-        if own in reasons:
-            print(f"  This run diverged, and counts with its floor in the report: {reasons[own]}")
-    return 0
-
-
-def list_(what: Positional[Literal["datasets", "studies", "agents", "axes"]], /) -> int:
-    """Print what there is to choose from.
-
-    Args:
-        what: datasets that need no download, studies, algorithms, or fields that can be axes.
-    """
-    from rayoff.search.catalog import CATALOG
-
-    for name, about in CATALOG[what]():
-        print(f"{name:36} {about}".rstrip())
-    return 0
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; no arguments run the quickstart study."""
     commands = {
         "plan": plan,
         "run": run,
         "resume": resume,
+        "watch": watch,
         "report": report,
         "evaluate": evaluate,
         "list": list_,
@@ -225,7 +171,7 @@ def _study(name: str, assignments: Sequence[str], seeds: str | None, small: bool
     study = load_study(name)
     study = smoke(study) if small else study
     study = override(study, [*assignments, *([f"seeds={seeds}"] if seeds else [])])
-    study = replace(study, datasets=[absolute(source) for source in study.datasets])
+    study = with_absolute_sources(study)
     trials(study)
     return study
 
@@ -239,6 +185,7 @@ def _train(
     resumed_by: Sequence[str] | None = None,
 ) -> int:
     """Train the unfinished trials of a run folder, print the answer, return the exit code."""
+    from rayoff.report import show_answer
     from rayoff.results import measure_trial, write_metrics
     from rayoff.search import train
 
@@ -253,7 +200,7 @@ def _train(
         resumed_by=resumed_by,
         supervision=supervision,
     )
-    _print_answer(folder.path)
+    show_answer(folder.path)
     for trial_id in outcome.failed:
         print(f"Failed: {folder}/trials/{trial_id}/error.txt", file=sys.stderr)
     if outcome.failed or outcome.unfinished or outcome.search_left:
@@ -261,38 +208,6 @@ def _train(
     if outcome.failed:
         return 1
     return 128 + outcome.ended_by if outcome.unfinished or outcome.search_left else 0
-
-
-def _print_answer(folder: Path) -> None:
-    """Write the results and the report, and print the table and where all of it lies."""
-    from rich.console import Console
-
-    from rayoff.report import (
-        describe_search,
-        render_table,
-        rich_tables,
-        summarize,
-        write_report,
-    )
-    from rayoff.results import count_runs, read_results
-
-    page = write_report(folder)
-    results = read_results(folder)
-    summary, counts = summarize(results), count_runs(results)
-    num_ended = int(counts[["done", "diverged"]].sum().sum())
-    num_runs = num_ended + int(counts[["training", "failed", "missing"]].sum().sum())
-    if num_ended < num_runs:
-        go_on = typed("rayoff", "resume", shown(folder))
-        print(f"Unfinished: {num_ended} of {num_runs} runs have ended. Go on with: {go_on}")
-    console = Console(highlight=False)
-    if console.is_terminal:
-        console.print(*rich_tables(summary), sep="\n")
-    else:
-        print(render_table(summary))
-    for sentence in describe_search(folder):
-        print(sentence)
-    print(f"Results: {shown(folder / 'results.parquet')}, report: {shown(page)}")
-    print(f"TensorBoard: {typed('tensorboard', '--logdir', shown(folder))}")
 
 
 if __name__ == "__main__":

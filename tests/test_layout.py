@@ -29,6 +29,7 @@ FLOORS = (
     ("search", "callbacks", "stopper"),
     ("results",),
     ("report", "plots"),
+    ("inspection", "workbench"),
     ("tune",),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,22 +1,51 @@
-"""Tests of what the README shows: its study is a sound one, its links lead somewhere."""
+"""Tests of what the README shows: study and notebook are sound, its links lead somewhere."""
 
 import re
 from pathlib import Path
 
 import pytest
+from finished_runs import train_here
+from toy_pendulum import write_pendulum
 
 from rayoff.search.planning import warnings
-from rayoff.study import load_study, override, trials
+from rayoff.study import load_study, override, trials, with_absolute_sources
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
+STUDY, NOTEBOOK = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+SMALL = '''"""Does the notebook work?"""
+
+from rayoff.study import Axis, Study
+
+
+def study() -> Study:
+    return Study(
+        name="quickstart",
+        base="td3",
+        axes=[Axis("critic.norm", ["none", "layer"])],
+        datasets=["parquet:pendulum.parquet"],
+        seeds=range(2),
+        baseline={"critic.norm": "none"},
+        settings={
+            "num_steps": 40,
+            "batch_size": 64,
+            "critic.width": 32,
+            "actor.width": 32,
+            "seem.period": 20,
+            "seem.num_rows": 32,
+            "stopper.mode": "observe",
+            "evaluation.period": 20,
+            "evaluation.num_episodes": 1,
+        },
+    )
+'''
 
 
 @pytest.fixture
 def study_file(tmp_path: Path) -> Path:
     path = tmp_path / "critic_norm.py"
-    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    path.write_text(code)
+    path.write_text(STUDY)
     return path
 
 
@@ -26,6 +55,21 @@ def test_the_study_of_the_readme_can_stop_its_runs(study_file: Path) -> None:
     found = warnings(study, trials(study))
     assert len(study.seeds) == 5
     assert not [warning for warning in found if "seeds" not in warning]
+
+
+def test_the_notebook_runs_from_its_top_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_pendulum(tmp_path / "pendulum.parquet")
+    (tmp_path / "tune_spaces").mkdir()
+    (tmp_path / "tune_spaces" / "quickstart.py").write_text(SMALL)
+    train_here(Path("runs"), with_absolute_sources(load_study("quickstart")))
+    cells: dict[str, object] = {}
+    exec(NOTEBOOK, cells)
+    assert "critic.norm = layer instead of none" in capsys.readouterr().out
+    assert getattr(cells["action"], "shape", None) == (1,)
+    assert (tmp_path / "policy.pt2").exists()
 
 
 def test_every_link_into_the_repository_leads_to_a_file() -> None:

@@ -59,8 +59,14 @@ def test_a_measured_trial_is_probed_once(
     assert float(row["time/train_seconds"]) > 0
 
 
-def test_the_plan_names_the_design_and_how_many_of_its_points_are_arms() -> None:
+def test_the_plan_names_the_design_and_what_each_arm_is_compared_with() -> None:
     study = override(load_study("cloning_ladder"), ["data.fraction=1.0"])
-    headline = describe_plan(study, Resources(), None).splitlines()[0]
+    headline, *lines = describe_plan(study, Resources(), None).splitlines()
     assert "4 arms of 2 x 2 x 2 points" in headline
     assert headline.endswith("design: ladder, each arm beside the step before, paired")
+    first = next(i for i, line in enumerate(lines) if line.startswith("  pairs"))
+    assert [line[9:] for line in lines[first : first + 3]] == [
+        "td3_bc-none-critics2: algorithm td3_bc instead of td3",
+        "td3_bc-layer-critics2: critic.norm layer instead of none",
+        "td3_bc-layer-critics5: critic.num_critics 5 instead of 2",
+    ]

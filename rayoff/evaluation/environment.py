@@ -109,8 +109,13 @@ def flat_size(space: "gymnasium.Space") -> int | None:
     return None if None in sizes else sum(size for size in sizes if size is not None)
 
 
-def make(environment: Environment | str) -> "gymnasium.Env":
-    """Return one environment, without Gymnasium's checks of every step."""
+def make(environment: Environment | str, render_mode: str | None = None) -> "gymnasium.Env":
+    """Return one environment, without Gymnasium's checks of every step.
+
+    Args:
+        environment: what to make, or its Gymnasium id.
+        render_mode: of Gymnasium; None: nothing is drawn.
+    """
     import gymnasium
 
     if isinstance(environment, str):
@@ -122,6 +127,7 @@ def make(environment: Environment | str) -> "gymnasium.Env":
             environment.environment_id,
             max_episode_steps=environment.max_episode_steps,
             disable_env_checker=True,
+            render_mode=render_mode,
             **environment.arguments,
         )
 

@@ -91,7 +91,7 @@ class Evaluator:
         Without processes it is done when it is asked for.
         """
         self._jobs = [
-            (policy, self._episode_seeds(seed, step))
+            (policy, episode_seeds(seed, step, self._num_episodes))
             for policy, seed in zip(policies, self._seeds, strict=True)
         ]
         if self._workers is not None:
@@ -122,9 +122,16 @@ class Evaluator:
             self._simulation = Simulation(*self._arguments)
         return self._simulation.rollout(*job)
 
-    def _episode_seeds(self, seed: int, step: int) -> list[int]:
-        """Return the reset seed of each episode of a run, (E,)."""
-        return [
-            int(np.random.SeedSequence((seed, step, episode)).generate_state(1)[0])
-            for episode in range(self._num_episodes)
-        ]
+
+def episode_seeds(seed: int, step: int, num_episodes: int) -> list[int]:
+    """Return the reset seeds of the episodes of a run's evaluation, (E,).
+
+    Args:
+        seed: evaluation seed of the run, at least 0.
+        step: gradient step of the evaluation [step].
+        num_episodes: E.
+    """
+    return [
+        int(np.random.SeedSequence((seed, step, episode)).generate_state(1)[0])
+        for episode in range(num_episodes)
+    ]

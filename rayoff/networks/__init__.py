@@ -12,10 +12,11 @@ from rayoff.networks.optimization import (
     make_optimizer,
     step,
 )
-from rayoff.networks.perceptron import Actor, Block, Critic, StackedMLP
+from rayoff.networks.perceptron import ACTIVATIONS, Actor, Block, Critic, StackedMLP
 from rayoff.networks.precision import check_precision, products_in
 
 __all__ = [
+    "ACTIVATIONS",
     "Actor",
     "BatchNorm",
     "Block",

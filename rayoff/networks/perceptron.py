@@ -13,7 +13,7 @@ from rayoff.draws import Draws
 from rayoff.networks.linear import StackedLinear, make_linear
 from rayoff.networks.norms import BatchNorm, Mode, make_norm
 
-_ACTIVATIONS = {
+ACTIVATIONS = {
     "relu": nn.functional.relu,
     "mish": nn.functional.mish,
     "silu": nn.functional.silu,
@@ -22,6 +22,7 @@ _ACTIVATIONS = {
     "tanh": torch.tanh,
     "leaky_relu": nn.functional.leaky_relu,
 }
+"""Nonlinearities by their name in ``rayoff.config``."""
 
 
 class Block(nn.Module):
@@ -46,7 +47,7 @@ class Block(nn.Module):
         biased = not (self.norm_first and isinstance(self.norm, BatchNorm))
         self.linear = make_linear(norm, config.initialization, shape, draws, stream, bias=biased)
         self.activation_name = config.activation
-        self.activation = _ACTIVATIONS[config.activation]
+        self.activation = ACTIVATIONS[config.activation]
         self.dropout = config.dropout
         self.stream = stream
 

@@ -16,7 +16,7 @@ from rayoff.report.cost import time_spent
 from rayoff.report.effects import find_effects
 from rayoff.report.exports import ReportTable, write_table
 from rayoff.report.figures import Analysis, draw_figures, shown_arms, write_figures
-from rayoff.report.headline import headlines, search_headlines
+from rayoff.report.headline import Headline, headlines, search_headlines
 from rayoff.report.interactions import Interaction, find_interactions, largest
 from rayoff.report.origins import (
     describe,
@@ -89,8 +89,8 @@ def write_report(run_folder: Path) -> Path:
         write_results(run_folder)
     frame = read_results(run_folder)
     search = read_search(run_folder)
-    analysis, summary = _analyse(frame, search)
-    tables = _tables(frame, summary, analysis)
+    analysis, summary = analyse(frame, search)
+    tables = report_tables(frame, summary, analysis)
     for table in tables.values():
         write_table(run_folder / "tables", table)
     figures = write_figures(run_folder / "figures", draw_figures(analysis))
@@ -126,11 +126,15 @@ def write_comparison_report(run_folders: Sequence[Path], folder: Path | None = N
     return write_report(folder)
 
 
-def _analyse(frame: pd.DataFrame, search: SearchResults | None) -> tuple[Analysis, pd.DataFrame]:
+def analyse(frame: pd.DataFrame, search: SearchResults | None) -> tuple[Analysis, pd.DataFrame]:
     """Return what figures are drawn from, and the summary of all arms.
 
     The points of a search were chosen by their scores: only its confirmation on fresh seeds can
     say what differs from the baseline.
+
+    Args:
+        frame: results, as ``rayoff.results.read_results`` returns them.
+        search: of those results, as ``read_search`` returns it; None: a factorial.
     """
     summary = summarize(frame)
     arms = shown_arms(frame, summary)
@@ -169,9 +173,7 @@ def _context(
         "study": str(frame["study"].iloc[0]),
         "question": read_if_there(run_folder / "study.json").get("question", ""),
         "progress": (search and search_progress(search)) or progress(frame),
-        "headlines": headlines(frame, effects)
-        if search is None
-        else search_headlines(search, effects),
+        "headlines": answers(frame, analysis),
         "recipe": full_recipe(asked, effects),
         "short_recipe": short_recipe(asked, effects),
         "caveats": caveats(frame, summary, effects),
@@ -204,10 +206,28 @@ def _evidence(
     }
 
 
-def _tables(
+def answers(frame: pd.DataFrame, analysis: Analysis) -> list[Headline]:
+    """Return the sentences that answer the study.
+
+    Args:
+        frame: results, as ``rayoff.results.read_results`` returns them.
+        analysis: of those results.
+    """
+    if analysis.search is None:
+        return headlines(frame, analysis.effects)
+    return search_headlines(analysis.search, analysis.effects)
+
+
+def report_tables(
     frame: pd.DataFrame, summary: pd.DataFrame, analysis: Analysis
 ) -> dict[str, ReportTable]:
-    """Return all tables by name, in the order of the page."""
+    """Return all tables by name, in the order of the page.
+
+    Args:
+        frame: results, as ``rayoff.results.read_results`` returns them.
+        summary: of those results, as ``analyse`` returns it.
+        analysis: of those results.
+    """
     scores = analysis.scores
     tables = [tallies.coverage(frame), contents.effects(analysis.effects)]
     tables += [tallies.rates(frame), tallies.stops(frame)]

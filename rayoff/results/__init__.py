@@ -24,12 +24,15 @@ from rayoff.results.points import (
 )
 from rayoff.results.runs import STATUSES, arm_order, count_runs, run_table
 from rayoff.results.schema import NUM_LAST_EVALUATIONS, RESULT_COLUMNS, write_metrics
+from rayoff.results.states import StateReader, TrialState
 
 __all__ = [
     "NUM_LAST_EVALUATIONS",
     "OBJECTIVES",
     "RESULT_COLUMNS",
     "STATUSES",
+    "StateReader",
+    "TrialState",
     "arm_order",
     "best_so_far",
     "collect",

@@ -56,6 +56,19 @@ def collect(run_folder: Path) -> pa.Table:
     return _ordered(pa.concat_tables(parts, promote_options="default"))
 
 
+def planned_trials(run_folder: Path) -> tuple[list[dict[str, Any]], str]:
+    """Return the trials of a run folder as its study lists them, and the baseline arm.
+
+    Those of a search say by ``point_ended`` whether their point has ended.
+
+    Raises:
+        ResultsError: ``study.json`` is missing or damaged.
+    """
+    study = read_json(run_folder / "study.json")
+    trials = _trials(run_folder, study)
+    return trials, _baseline_arm(study, [_flatten(trial["config"]) for trial in trials])
+
+
 def trial_table(folder: Path, seeds: Sequence[int]) -> pa.Table:
     """Return the rows of one trial as ``collect`` does, without its settings.
 
@@ -141,7 +154,8 @@ def _trials(run_folder: Path, study: dict[str, Any]) -> list[dict[str, Any]]:
     # The study lists the baseline's, which is point 0.
     trials = {trial["trial_id"]: trial | {"point": 0, "phase": "search"} for trial in listed}
     for record in read_point_records(run_folder):
-        about = {"point": record["number"], "phase": record["phase"]}
+        ended = record["ended"] is not None
+        about = {"point": record["number"], "phase": record["phase"], "point_ended": ended}
         trials |= {trial["trial_id"]: trial | about for trial in record["trials"]}
     return list(trials.values())
 

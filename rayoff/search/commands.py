@@ -13,13 +13,6 @@ def shown(path: Path) -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def absolute(source: str) -> str:
-    """Return a source of data, that of a file with its absolute path: trials run elsewhere."""
-    kind, _, path = source.partition(":")
-    is_file = kind in ("hdf5", "parquet")
-    return f"{kind}:{Path(path).expanduser().absolute()}" if is_file else source
-
-
 def typed(program: str, *arguments: str) -> str:
     """Return a command line that a shell in the working directory runs.
 

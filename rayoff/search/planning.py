@@ -14,11 +14,12 @@ from rayoff.errors import DatasetError, StudyError
 from rayoff.evaluation import check_environment
 from rayoff.networks import check_precision
 from rayoff.search.demand import measure_demand
+from rayoff.search.design_description import describe_design
 from rayoff.search.machine import gpu_memory, machine_resources
 from rayoff.search.packing import Demand, Packing, describe_packing, pack
 from rayoff.search.resources import Resources
 from rayoff.search.tables import check_cuts
-from rayoff.study import PlannedTrial, Study, study_hash, trials
+from rayoff.study import PlannedTrial, Study, trials
 from rayoff.trial import Row, Trial, choose_environment
 
 NUM_MEASURED_STEPS = 20
@@ -28,13 +29,6 @@ _NUM_FIRST_STEPS = 10
 """Steps before them, in which a trial records its step: a cost of each trial, not of each step."""
 
 _CLAIM_SEEDS, _BOOTSTRAP_SEEDS = 10, 5
-_WIDTH = 22
-_DESIGN_NAMES = {
-    "full": "factorial",
-    "one_at_a_time": "one axis at a time",
-    "ladder": "ladder, each arm beside the step before",
-    "random_subset": "random subset of the factorial",
-}
 
 
 class Cost(NamedTuple):
@@ -61,8 +55,7 @@ def describe_plan(study: Study, resources: Resources, cost: Cost | None) -> str:
         DatasetError: a fraction leaves less than a batch of data that is on this machine.
     """
     planned = trials(study)
-    lines = [_headline(study, planned), *_axes(study), *_trial_lines(planned)]
-    lines += _cost_lines(planned, cost)
+    lines = [*describe_design(study, planned), *_cost_lines(planned, cost)]
     if cost is not None:
         lines.append(f"  pack   {describe_packing(cost.packing, cost.demand)}")
     lines += [f"  warn   {warning}" for warning in warnings(study, planned)]
@@ -170,45 +163,6 @@ def trial_warnings(study: Study, planned: Sequence[PlannedTrial]) -> list[str]:
     return found + [f"this machine has no GPU: {text}" for text in {*lacking} - {None}]
 
 
-def _headline(study: Study, planned: Sequence[PlannedTrial]) -> str:
-    arms = len({trial.arm for trial in planned})
-    fractions = len({trial.fraction for trial in planned})
-    return (
-        f"study {study.name} ({study_hash(study)})  {_shape(study, arms)}, "
-        f"{describe_count(fractions, 'fraction')}, "
-        f"{describe_count(len(study.datasets), 'dataset')} = "
-        f"{describe_count(len(planned), 'trial')} of {describe_count(len(study.seeds), 'seed')}"
-        f"      design: {_DESIGN_NAMES[study.design]}, paired"
-    )
-
-
-def _shape(study: Study, num_arms: int) -> str:
-    """Return the number of arms, and how the axes make it."""
-    shape = " x ".join(str(len(axis.values)) for axis in study.arm_axes) or "1"
-    if study.design == "full":
-        return f"{shape}{f' = {num_arms}' * ('x' in shape)} arms"
-    return f"{num_arms} arms of {shape} points"
-
-
-def _axes(study: Study) -> list[str]:
-    lines = []
-    for axis in study.axes:
-        baseline = study.baseline.get(axis.path, object())
-        values = " ".join(f"{value}{'*' * (value == baseline)}" for value in axis.values)
-        note = "* baseline" if axis.path == next(iter(study.baseline), None) else ""
-        if axis.path == "data.fraction":
-            note = f"unit={study.settings.get('data.unit', 'transition')}, nested"
-        lines.append(f"{axis.path:{_WIDTH}} {values:{_WIDTH}} {note}".rstrip())
-    lines.append(f"{'data.source':{_WIDTH}} {' '.join(study.datasets)}")
-    return [f"  {'axis' if i == 0 else '':6} {line}" for i, line in enumerate(lines)]
-
-
-def _trial_lines(planned: Sequence[PlannedTrial]) -> list[str]:
-    names = [trial.trial_id for trial in planned]
-    shown = names if len(names) <= 12 else [*names[:10], f"... {len(names) - 10} more"]
-    return [f"  {'trials' if i == 0 else '':6} {name}" for i, name in enumerate(shown)]
-
-
 def _cost_lines(planned: Sequence[PlannedTrial], cost: Cost | None) -> list[str]:
     if cost is None:
         return ["  cost   not measured: the data of the first trial is not on this machine"]
@@ -286,11 +240,6 @@ def _is_here(source: str) -> bool:
     if source.partition(":")[0] in ("hdf5", "parquet"):
         return True
     return source in dict(list_datasets())
-
-
-def describe_count(number: int, noun: str) -> str:
-    """Return a number of things."""
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def describe_duration(seconds: float) -> str:

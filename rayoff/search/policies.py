@@ -19,8 +19,16 @@ from rayoff.config import TrialConfig
 from rayoff.data import DatasetFacts, Normalizer, score
 from rayoff.draws import Draws
 from rayoff.errors import CheckpointError, StudyError
+from rayoff.evaluation import Episode, check_environment, episode_seeds, record_episode
 from rayoff.study import config_from_dict
-from rayoff.trial import Trial, export_policies, make_evaluator
+from rayoff.trial import (
+    Policy,
+    Trial,
+    action_bounds,
+    export_policies,
+    make_evaluator,
+    require_environment,
+)
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 """Files in a trial's folder."""
@@ -86,6 +94,47 @@ class Policies:
     def act(self, observations: Tensor) -> Tensor:
         """Return the actions in [-1, 1] at raw observations (K, E, S), shape (K, E, A)."""
         return self._agent.act(self._normalizer.apply(observations))
+
+    def policy(self, seed: int | None = None) -> Policy:
+        """Return the policy of one run, to be used outside of rayoff.
+
+        Args:
+            seed: of the run; None: the trial's first.
+
+        Raises:
+            StudyError: the trial has no such run.
+        """
+        run = self._runs(seed)[0]
+        low, high = action_bounds(self.facts)
+        return Policy(
+            network=export_policies(self._agent.actor, self._normalizer)[run],
+            action_low=low,
+            action_high=high,
+            source=self.facts.source,
+            seed=self.config.seeds[run],
+            step=self.step,
+        )
+
+    def record(self, path: Path, seed: int | None = None) -> Episode:
+        """Write a video of the first episode that the evaluation of a run meets.
+
+        Args:
+            path: an ``.mp4`` or ``.gif`` file.
+            seed: of the run; None: the trial's first.
+
+        Raises:
+            DatasetError: the data names no environment.
+            StudyError: the environment cannot be made or drawn here, or does not suit; what
+                writes videos is not installed; or the trial has no such run.
+        """
+        policy = self.policy(seed)
+        environment = require_environment(self.config, self.facts)
+        sizes = self.facts.observation_size, self.facts.action_size
+        if reason := check_environment(environment, *sizes):
+            raise StudyError(reason)
+        own = policy.seed + self.config.evaluation.seed
+        (first,) = episode_seeds(own, self.step, 1)
+        return record_episode(environment, policy, first, path)
 
     def evaluate(self, seed: int | None = None, num_episodes: int | None = None) -> Evaluation:
         """Roll policies out, on the episodes that the trial's last evaluation met.

@@ -49,6 +49,17 @@ class RunFolder:
         return shown(self.path)
 
     @classmethod
+    def begun(cls, runs: Path, study: Study) -> "RunFolder | None":
+        """Return the folder of a study that was begun, finished or not, None if it never was.
+
+        Args:
+            runs: parent of all run folders.
+            study: checked study.
+        """
+        path = place_of(runs, study)
+        return cls(path, study) if (path / "study.json").exists() else None
+
+    @classmethod
     def finished(cls, runs: Path, study: Study) -> "RunFolder | None":
         """Return the folder of a study that was trained to its end, None if it was never run.
 
@@ -59,11 +70,8 @@ class RunFolder:
         Raises:
             ResultsError: the study was begun, or is in training; the message says how to go on.
         """
-        path = _place(runs, study)
-        if not (path / "study.json").exists():
-            return None
-        folder = cls(path, study)
-        if not folder.is_complete():
+        folder = cls.begun(runs, study)
+        if folder is not None and not folder.is_complete():
             with folder.locked():  # else it is in training
                 raise ResultsError(_why_not_again(folder))
         return folder
@@ -82,7 +90,7 @@ class RunFolder:
         """
         if finished := cls.finished(runs, study):
             raise ResultsError(_why_not_again(finished))
-        path = _place(runs, study)
+        path = place_of(runs, study)
         path.mkdir(parents=True, exist_ok=True)
         _write_json(path / "provenance.json", gather(command))
         # Last: a folder with a study is one that can be resumed.
@@ -208,7 +216,8 @@ def _write_json(path: Path, content: object) -> None:
     partial.replace(path)
 
 
-def _place(runs: Path, study: Study) -> Path:
+def place_of(runs: Path, study: Study) -> Path:
+    """Return where the folder of a study lies among all run folders."""
     return runs / f"{study.name}-{study_hash(study)}"
 
 

@@ -1,10 +1,10 @@
 """What a search will do and cost, before anything starts."""
 
+from rayoff.search.design_description import describe_count
 from rayoff.search.packing import describe_packing
 from rayoff.search.planning import (
     NUM_MEASURED_STEPS,
     Cost,
-    describe_count,
     describe_duration,
     trial_warnings,
 )

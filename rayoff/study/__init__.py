@@ -12,6 +12,7 @@ from rayoff.study.paths import config_from_dict, flatten
 from rayoff.study.plan import PlannedTrial, varied_paths
 from rayoff.study.resolved import from_json, study_hash, to_json
 from rayoff.study.search import OBJECTIVES, Search
+from rayoff.study.sources import with_absolute_sources
 from rayoff.study.space import Point
 from rayoff.study.trials import foreseen_trials, trials
 
@@ -35,4 +36,5 @@ __all__ = [
     "to_json",
     "trials",
     "varied_paths",
+    "with_absolute_sources",
 ]

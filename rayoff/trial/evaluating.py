@@ -27,6 +27,32 @@ def choose_environment(chosen: str | None, metadata: TableMetadata) -> Environme
     return None if metadata.environment is None else Environment(metadata.environment)
 
 
+def require_environment(config: TrialConfig, facts: DatasetFacts) -> Environment:
+    """Return the environment of a trial's evaluation.
+
+    Args:
+        config: of the trial.
+        facts: what the trial learns from.
+
+    Raises:
+        DatasetError: neither the dataset nor the configuration names one.
+    """
+    environment = choose_environment(config.evaluation.environment, facts)
+    if environment is None:
+        raise DatasetError(
+            f"{facts.source} must name an environment to be evaluated in but does not. "
+            "Train with --set evaluation.environment=ID."
+        )
+    return environment
+
+
+def action_bounds(facts: DatasetFacts) -> tuple[np.ndarray, np.ndarray]:
+    """Return the actions that a policy's -1 and +1 stand for, each (A,)."""
+    ones = np.ones(facts.action_size)
+    low, high = facts.action_low, facts.action_high
+    return -ones if low is None else np.array(low), ones if high is None else np.array(high)
+
+
 def make_evaluator(
     config: TrialConfig,
     facts: DatasetFacts,
@@ -47,21 +73,13 @@ def make_evaluator(
         DatasetError: neither the dataset nor the configuration names an environment.
         StudyError: the environment cannot be made, or does not suit the data.
     """
-    environment = choose_environment(config.evaluation.environment, facts)
-    if environment is None:
-        raise DatasetError(
-            f"{facts.source} must name an environment to be evaluated in but does not. "
-            "Train with --set evaluation.environment=ID."
-        )
+    environment = require_environment(config, facts)
     seeds = config.seeds if seeds is None else seeds
-    low, high = facts.action_low, facts.action_high
-    ones = np.ones(facts.action_size)
     return Evaluator(
         environment,
         [seed + config.evaluation.seed for seed in seeds],
         num_episodes or config.evaluation.num_episodes,
-        -ones if low is None else low,
-        ones if high is None else high,
+        *action_bounds(facts),
         observation_size=facts.observation_size,
         num_workers=num_workers,
     )
