@@ -311,6 +311,18 @@ def test_trials_without_room_for_two_train_one_after_the_other(
     assert len(pids) == 1  # two processes where both have room
 
 
+@pytest.mark.usefixtures("cluster")
+def test_a_trial_that_a_fixed_cluster_has_no_room_for_is_refused(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    folder = RunFolder.create(tmp_path, study, [])
+    with pytest.raises(
+        StudyError, match=r"must fit on a node of the cluster.* 2 CPUs at 3 a trial"
+    ):
+        train(folder, Resources(cpus_per_trial=3), write_metrics)
+
+
 def test_event_files_lie_where_tensorboard_finds_them(ran: RunFolder) -> None:
     runs = {path.parent for path in ran.path.rglob("events.out.tfevents.*")}
     for planned in ran.planned:

@@ -4,6 +4,7 @@ Ray Tune is imported while the workers, which need torch as well, import what th
 process trains nothing, and does without torch.
 """
 
+import logging
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,13 +18,14 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from rayoff.config import Precision
 from rayoff.data import pack_rows
-from rayoff.errors import RayoffError, StudyError
+from rayoff.errors import RayoffError
 from rayoff.search.archive import Archive
 from rayoff.search.commands import typed
 from rayoff.search.daemons import ARCHIVE_ENVIRONMENT, let_trials_use_ready_workers
 from rayoff.search.demand import bound_demand, measure_demand
 from rayoff.search.devices import cluster_gpu_memory
 from rayoff.search.machine import gpu_memory
+from rayoff.search.nodes import check_room, may_grow, resources_of
 from rayoff.search.packing import Packing, is_roomy, pack
 from rayoff.search.resources import Resources
 from rayoff.search.run_folder import RunFolder
@@ -242,7 +244,7 @@ def _pack(
     """Return how the trials share the cluster, which is this machine alone where Ray began here.
 
     Raises:
-        StudyError: a trial does not fit on a cluster that cannot grow; Ray would wait for ever.
+        StudyError: a trial fits on no node of a cluster that cannot grow; Ray would wait for ever.
     """
     cluster = ray.cluster_resources()
     memory = None
@@ -251,13 +253,10 @@ def _pack(
     demand = None
     if not (here and is_roomy(bound_demand(planned, tables), resources, cluster, memory)):
         demand = measure_demand(planned, tables)
-    packing = pack(resources, cluster, demand, memory)
-    if here and not packing.num_at_once:
-        raise StudyError(
-            f"A trial must fit on this machine but there are {packing.limit}. "
-            "Lower --cpus-per-trial or --gpu-per-trial, take fewer seeds or smaller networks, or "
-            "give --max-concurrent to train whether memory suffices or not."
-        )
+    nodes = ray.nodes()
+    packing = pack(resources, cluster, demand, memory, resources_of(nodes))
+    if warning := check_room(packing, here=here, grows=may_grow(nodes, Path.home())):
+        logging.getLogger(__name__).warning(warning)
     return packing
 
 

@@ -8,7 +8,7 @@ are chosen such that the trials of one GPU have room on it together.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -88,6 +88,7 @@ def pack(
     cluster: Mapping[str, float],
     demand: Demand | None,
     gpu_memory: int | None,
+    nodes: Sequence[Mapping[str, float]] = (),
 ) -> Packing:
     """Return how trials share a cluster; what the user asks for wins over what is estimated.
 
@@ -96,6 +97,7 @@ def pack(
         cluster: all resources, in Ray's words: ``CPU``, ``GPU`` and ``memory`` [byte].
         demand: of the largest trial; None: unknown, so that memory limits nothing.
         gpu_memory: of the smallest GPU [byte]; None: unknown.
+        nodes: the resources of each node, of which a trial takes one; (): there is but one.
 
     Raises:
         StudyError: the runs of a trial have no room together on a whole GPU.
@@ -108,9 +110,12 @@ def pack(
         request["memory"] = float(demand.on_host(on_gpu=on_gpu))
     fits = {
         _in_words(name, amount, cluster): _num_fitting(cluster.get(_RAY_NAMES[name], 0.0), amount)
-        for name, amount in request.items()
-        if amount and (name != "memory" or "memory" in cluster)
+        for name, amount in _limited(request, cluster).items()
     }
+    if nodes:
+        places = sum(_num_on_node(request, node) for node in nodes)
+        there = f"{_count(places, 'place')} on {_count(len(nodes), 'node')}"
+        fits[f"{there} for {_all(request)}"] = places
     if resources.max_concurrent is not None:
         fits[f"--max-concurrent {resources.max_concurrent}"] = resources.max_concurrent
     limit = min(fits, key=lambda name: fits[name])
@@ -192,9 +197,35 @@ def _num_fitting(there: float, amount: float) -> int:
     return int(there // amount)
 
 
+def _num_on_node(request: Mapping[str, float], node: Mapping[str, float]) -> int:
+    """Return how many trials have room on a node."""
+    limited = _limited(request, node).items()
+    return min(_num_fitting(node.get(_RAY_NAMES[name], 0.0), amount) for name, amount in limited)
+
+
+def _limited(request: Mapping[str, float], there: Mapping[str, float]) -> dict[str, float]:
+    """Return what a trial asks for, but for memory where it is not known what there is of it."""
+    known = {name for name in request if name != "memory" or "memory" in there}
+    return {name: request[name] for name in request if request[name] and name in known}
+
+
 def _in_words(name: str, amount: float, cluster: Mapping[str, float]) -> str:
     """Return a resource as what limits: what there is of it, and what a trial takes."""
     there = cluster.get(_RAY_NAMES[name], 0.0)
     if name == "memory":
         return f"{in_gib(there)} of memory at {in_gib(amount)} a trial"
-    return f"{there:g} {_RAY_NAMES[name]}{'s' * (there != 1)} at {amount:g} a trial"
+    return f"{_count(there, _RAY_NAMES[name])} at {amount:g} a trial"
+
+
+def _all(request: Mapping[str, float]) -> str:
+    """Return all that a trial takes, in words."""
+    parts = [f"{request['cpu']:g} CPU"]
+    if request["gpu"]:
+        parts.append(f"{request['gpu']:g} GPU")
+    if "memory" in request:
+        parts.append(f"{in_gib(request['memory'])} of memory")
+    return " and ".join(parts) + " each"
+
+
+def _count(number: float, noun: str) -> str:
+    return f"{number:g} {noun}{'s' * (number != 1)}"
