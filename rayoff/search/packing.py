@@ -205,8 +205,11 @@ def _num_on_node(request: Mapping[str, float], node: Mapping[str, float]) -> int
 
 def _limited(request: Mapping[str, float], there: Mapping[str, float]) -> dict[str, float]:
     """Return what a trial asks for, but for memory where it is not known what there is of it."""
-    known = {name for name in request if name != "memory" or "memory" in there}
-    return {name: request[name] for name in request if request[name] and name in known}
+    return {
+        name: amount
+        for name, amount in request.items()
+        if amount and (name != "memory" or "memory" in there)
+    }
 
 
 def _in_words(name: str, amount: float, cluster: Mapping[str, float]) -> str:
