@@ -16,6 +16,7 @@ from rayoff.report.aggregates import (
     arm_scores,
     improvement_matrix,
 )
+from rayoff.report.contents import aggregates
 from rayoff.report.cost import COSTS_COLUMNS, costs_table
 from rayoff.report.rates import RATES_COLUMNS, rates_table
 from rayoff.results import collect, run_table
@@ -49,6 +50,18 @@ def test_arms_are_aggregated_over_the_values_of_their_runs(tmp_path: Path) -> No
             assert low <= value + 1e-9 <= high + 2e-9
     assert (table.loc["none", "num_diverged"], table.loc["layer", "num_diverged"]) == (30, 0)
     assert (table.loc["none", "improvement"], table.loc["layer", "improvement"]) == (0.5, 1.0)
+
+
+def test_an_absent_baseline_is_replaced_by_no_other_arm(tmp_path: Path) -> None:
+    frame = results(tmp_path / "a", seeds=range(5))
+    training = frame.assign(status=frame["status"].where(frame["arm"] != "none", "training"))
+    scores = aggregated(training)
+    assert scores.baseline is None
+    table = aggregates_table(scores)
+    assert list(table["arm"]) == ["layer"]
+    assert table.filter(like="improvement").isna().to_numpy().all()
+    assert not aggregates(scores).baseline
+    assert aggregates(aggregated(frame)).baseline == {0}
 
 
 def test_few_runs_have_no_bootstrap_interval(tmp_path: Path) -> None:

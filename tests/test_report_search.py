@@ -1,5 +1,6 @@
 """Tests of the report on a search: its winner, its importances, and what it does not claim."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from rayoff.report.searches import (
     read_search,
     search_progress,
 )
-from rayoff.results import read_points, read_results
+from rayoff.results import pareto_front, read_points, read_results
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,24 @@ def test_the_headline_is_the_winner_on_fresh_seeds(folder: Path) -> None:
     assert "better in 100% of 5 matched pairs" in winner.numbers
     assert f"score {best['score']:.1f} in the search" in winner.numbers
     assert str(front).startswith("No point beats these in score and device seconds")
+
+
+def test_the_winner_has_the_best_score_whatever_the_objectives(folder: Path) -> None:
+    search = read_search(folder)
+    assert search is not None
+    cheapest = replace(
+        search,
+        objectives=["device_seconds"],
+        front=pareto_front(search.points, ["device_seconds"]),
+    )
+    feasible = search.points.loc[
+        (search.points["phase"] == "search") & search.points["feasible"].fillna(False).astype(bool)
+    ]
+    best = feasible.loc[feasible["score"].astype(float).idxmax(), "point"]
+    assert best not in set(cheapest.front["point"])
+    (headline,) = search_headlines(cheapest, [])
+    assert f"number {best}:" in headline.subject
+    assert "on fresh seeds." in headline.numbers
 
 
 def test_an_unconfirmed_winner_is_called_optimistic(tmp_path: Path) -> None:

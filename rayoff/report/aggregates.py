@@ -55,6 +55,8 @@ class ArmScores(NamedTuple):
     """``score`` or ``return``."""
     values: dict[str, list[NDArray[np.float64]]]
     """For each arm, the baseline first, the runs of each cell, (R,); cells in one order."""
+    baseline: str | None
+    """The arm that others are compared with; None: none of its runs has ended yet."""
     num_diverged: dict[str, int]
     """Runs of each arm, among these, that diverged."""
 
@@ -87,6 +89,7 @@ def arm_scores(frame: pd.DataFrame) -> ArmScores | str:
     return ArmScores(
         measure_of(kept[0]) or "score",
         {arm: [np.array(cell[arm]) for cell in shared.values()] for arm in arms},
+        next((arm for arm in arm_order(frame)[:1] if arm in found), None),
         {
             arm: sum(run["arm"] == arm and run["status"] == "diverged" for run in kept)
             for arm in arms
@@ -96,11 +99,10 @@ def arm_scores(frame: pd.DataFrame) -> ArmScores | str:
 
 def aggregates_table(scores: ArmScores) -> pd.DataFrame:
     """Return one row for each arm, with the columns of ``AGGREGATE_COLUMNS``."""
-    baseline = next(iter(scores.values.values()))
+    baseline = None if scores.baseline is None else scores.values[scores.baseline]
     rows = []
     for arm, strata in scores.values.items():
         enough = min(map(len, strata)) >= MIN_BOOTSTRAP_RUNS
-        pair_is_enough = enough and min(map(len, baseline)) >= MIN_BOOTSTRAP_RUNS
         values = np.concatenate(strata)
         rows.append(
             {
@@ -112,11 +114,9 @@ def aggregates_table(scores: ArmScores) -> pd.DataFrame:
             | _columns("iqm", bootstrap_iqm(strata, seed=BOOTSTRAP_SEED) if enough else None)
             | _columns("mean", pooled_t_mean(strata))
             | _columns("median", bootstrap_median(strata, seed=BOOTSTRAP_SEED) if enough else None)
-            | _columns("improvement", _improvement(strata, baseline) if pair_is_enough else None)
+            | _improvement(strata, baseline)
         )
-        rows[-1]["improvement"] = probability_of_improvement(strata, baseline)
         rows[-1]["median"] = float(np.median(values))
-        rows[-1]["iqm"] = rows[-1]["iqm"] if enough else None
     return pd.DataFrame(rows, columns=list(AGGREGATE_COLUMNS))
 
 
@@ -130,11 +130,18 @@ def improvement_matrix(scores: ArmScores, arms: Sequence[str]) -> pd.DataFrame:
 
 
 def _improvement(
-    strata: list[NDArray[np.float64]], baseline: list[NDArray[np.float64]]
-) -> Estimate:
-    return bootstrap_improvement(
-        strata, baseline, seed=BOOTSTRAP_SEED, num_resamples=_NUM_RESAMPLES
-    )
+    strata: list[NDArray[np.float64]], baseline: list[NDArray[np.float64]] | None
+) -> dict[str, float | None]:
+    """Return the probability of being above the baseline, with an interval of enough runs."""
+    if baseline is None:
+        return _columns("improvement", None)
+    if min(map(len, [*strata, *baseline])) >= MIN_BOOTSTRAP_RUNS:
+        estimate = bootstrap_improvement(
+            strata, baseline, seed=BOOTSTRAP_SEED, num_resamples=_NUM_RESAMPLES
+        )
+        return _columns("improvement", estimate)
+    value = probability_of_improvement(strata, baseline)
+    return _columns("improvement", None) | {"improvement": value}
 
 
 def _columns(name: str, estimate: Estimate | None) -> dict[str, float | None]:

@@ -57,7 +57,8 @@ def aggregates(scores: ArmScores) -> ReportTable:
     ]
     about = "each arm over all datasets and shares of the data that every arm has"
     data = aggregates_table(scores)
-    return make_table("aggregates", about, data, columns, text=("arm",), baseline=frozenset({0}))
+    grey = frozenset(index for index, arm in enumerate(data["arm"]) if arm == scores.baseline)
+    return make_table("aggregates", about, data, columns, text=("arm",), baseline=grey)
 
 
 def improvement(scores: ArmScores, arms: list[str]) -> ReportTable:

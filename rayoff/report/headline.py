@@ -8,7 +8,7 @@ import pandas as pd
 from rayoff.report.effects import TOO_FEW, Effect
 from rayoff.report.searches import SearchResults, describe_point
 from rayoff.report.tables import format_fraction, format_interval, format_number
-from rayoff.results import count_runs
+from rayoff.results import count_runs, winner
 
 MAX_HEADLINES = 12
 """Comparisons that are told in sentences; all are in the table of effects."""
@@ -54,10 +54,9 @@ def search_headlines(search: SearchResults, effects: list[Effect]) -> list[Headl
         search: as far as it has gone.
         effects: of the winner and the baseline on fresh seeds; none before they have ended.
     """
-    if not len(search.front):
+    best = winner(search.points)
+    if best is None:
         return [Headline(f"{search.num_ended} points", "", "None of them is feasible so far.")]
-    front = search.front.to_dict(orient="records")
-    best = max(front, key=lambda point: point["score"])
     subject = f"Best of {search.num_ended} points, number {best['point']}: {describe_point(best)}"
     searched = f"score {format_number(best['score'])} in the search"
     fresh = search.confirmed.set_index("point")["fresh_score"].to_dict()
@@ -75,7 +74,7 @@ def search_headlines(search: SearchResults, effects: list[Effect]) -> list[Headl
         )
         found = [Headline(subject, overall[0].verdict, numbers)]
     if len(search.objectives) > 1:
-        numbers = ", ".join(str(point["point"]) for point in front)
+        numbers = ", ".join(map(str, search.front["point"]))
         names = " and ".join(name.replace("_", " ") for name in search.objectives)
         found.append(Headline(f"No point beats these in {names}", "", f"Points {numbers}."))
     return found

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rayoff.results import confirmations, pareto_front, read_json, read_points
+from rayoff.results import confirmations, pareto_front, read_json, read_points, winner
 
 
 def describe_search(run_folder: Path) -> list[str]:
@@ -21,11 +21,10 @@ def describe_search(run_folder: Path) -> list[str]:
     if search is None or points.empty:
         return []
     lines = [_counts(points)]
-    best = pareto_front(points, ["score"])
-    if best.empty:
+    best = winner(points)
+    if best is None:
         return [*lines, "No point is feasible: there is no winner."]
-    winner = int(best["point"].iloc[0])
-    lines.append(f"Winner p{winner:03d}: {_params(points, winner)}.")
+    lines.append(f"Winner p{best['point']:03d}: {_params(points, best['point'])}.")
     lines += _shrinkage(points)
     objectives = search["objectives"]
     if len(objectives) > 1:

@@ -55,8 +55,10 @@ def format_share(share: float | None) -> str:
     return "-" if share is None or math.isnan(share) else f"{share:.0%}"
 
 
-def format_rate(value: float, low: float | None, high: float | None) -> str:
-    """Return a rate with its interval, ``40% [12%, 77%]``; without where there is none."""
+def format_rate(value: float | None, low: float | None, high: float | None) -> str:
+    """Return a rate with its interval, ``40% [12%, 77%]``, each where there is one, else ``-``."""
+    if value is None or math.isnan(value):
+        return "-"
     if low is None or high is None or math.isnan(low):
         return f"{value:.0%}"
     return f"{value:.0%} [{low:.0%}, {high:.0%}]"

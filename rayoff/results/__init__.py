@@ -21,6 +21,7 @@ from rayoff.results.points import (
     pareto_front,
     read_dimensions,
     read_points,
+    winner,
 )
 from rayoff.results.runs import STATUSES, arm_order, count_runs, run_table
 from rayoff.results.schema import NUM_LAST_EVALUATIONS, RESULT_COLUMNS, write_metrics
@@ -46,6 +47,7 @@ __all__ = [
     "read_points",
     "read_results",
     "run_table",
+    "winner",
     "write_comparison",
     "write_metrics",
     "write_results",

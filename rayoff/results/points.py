@@ -117,6 +117,18 @@ def pareto_front(points: pd.DataFrame, objectives: list[str]) -> pd.DataFrame:
     return ended.loc[~better.any(0)]
 
 
+def winner(points: pd.DataFrame) -> dict[str, Any] | None:
+    """Return the feasible point with the best score, whatever the objectives; None: there is none.
+
+    It is the one that is trained again on fresh seeds.
+
+    Args:
+        points: as ``read_points`` returns them.
+    """
+    best = pareto_front(points, ["score"]).to_dict(orient="records")
+    return {str(name): value for name, value in best[0].items()} if best else None
+
+
 def confirmations(points: pd.DataFrame) -> pd.DataFrame:
     """Return what became of the winner and the baseline on fresh seeds.
 
