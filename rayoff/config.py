@@ -93,7 +93,7 @@ class CriticConfig(NetworkConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class RegularizerConfig:
-    """Penalties on the critic's representation; all are off by default."""
+    """Penalties on the critic's representation and weights; all are off by default."""
 
     rd_weight: float = 0.0
     """Weight of representation distinction (RD); useful from 1e-5 to 1e-1, 0 is off."""
@@ -106,6 +106,9 @@ class RegularizerConfig:
     """Mean squared action distance below which ``auto`` uses stage 2 [action^2]."""
     dr3_weight: float = 0.0
     """Weight of DR3, the dot product of features at consecutive pairs; 0 is off."""
+    weight_decay: float = 0.0
+    """Share of the critic's weights, times the step size, that each step takes away (AdamW's,
+    decoupled); useful from 1e-3 to 1e-1, 0 is off."""
 
 
 @dataclass(frozen=True, kw_only=True)

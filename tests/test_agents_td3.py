@@ -3,6 +3,7 @@
 The plain one has torch.nn modules and torch.optim, a loop over its critics, and nothing stacked.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from torch_members import DoubleDraws, Member, assert_same, draw_batch, state, u
 
 from rayoff.agents import TD3, TD3BC
 from rayoff.batch import Batch
-from rayoff.config import Norm, TD3BCConfig, TD3Config, TrialConfig
+from rayoff.config import Norm, RegularizerConfig, TD3BCConfig, TD3Config, TrialConfig
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -43,6 +44,7 @@ class PlainTD3:
     def __init__(self, agent: TD3 | TD3BC, config: TrialConfig) -> None:
         assert isinstance(config.agent, TD3Config)
         self.config, self.critic_config = config.agent, config.critic
+        self.decay = 1.0 - config.agent.learning_rate * config.regularizer.weight_decay
         members = range(config.critic.num_critics)
         self.actor = Member(agent.actor, config.actor, (RUN,))
         self.target_actor = Member(agent.target_actor, config.actor, (RUN,))
@@ -52,6 +54,7 @@ class PlainTD3:
         ]
         optimizer = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[config.agent.optimizer]
         weights = [weight for critic in self.critics for weight in critic.parameters()]
+        self.critic_weights = weights
         self.critic_optimizer = optimizer(weights, lr=config.agent.learning_rate)
         self.actor_optimizer = optimizer(self.actor.parameters(), lr=config.agent.learning_rate)
         self.num_updates = 0
@@ -75,6 +78,9 @@ class PlainTD3:
             loss = loss + nn.functional.mse_loss(value, target.detach())
         self.critic_optimizer.zero_grad()
         loss.backward()
+        with torch.no_grad():
+            for weight in self.critic_weights:
+                weight.mul_(self.decay)
         self.critic_optimizer.step()
 
         info = {
@@ -194,6 +200,13 @@ def test_every_hyperparameter_acts_as_in_a_plain_td3(
     algorithm: str, agent: dict[str, Any]
 ) -> None:
     assert_agrees(tiny(algorithm, "layer", agent={"learning_rate": 1e-2, **agent}))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("algorithm", ["td3", "td3_bc"])
+def test_weight_decay_shrinks_the_critic_alone(algorithm: str, optimizer: str) -> None:
+    config = tiny(algorithm, "layer", agent={"learning_rate": 1e-2, "optimizer": optimizer})
+    assert_agrees(replace(config, regularizer=RegularizerConfig(weight_decay=3.0)))
 
 
 def test_the_cloning_weight_acts_as_in_a_plain_td3_bc() -> None:

@@ -79,6 +79,29 @@ def test_steps_are_the_bits_of_torchs_fused_adam_before_and_after_a_checkpoint()
         assert all(torch.equal(saved[index][name], state[name]) for name in state)
 
 
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_weight_decay_shrinks_weights_beside_their_step(name: str) -> None:
+    """Decoupled, Adam's step does not depend on the decay: the two are added."""
+    with_decay, without = parameters(), parameters()
+    starts = [weight.detach().clone() for weight in with_decay]
+    step(make_optimizer(name, with_decay, 1e-2, weight_decay=0.5), losses(with_decay))
+    step(make_optimizer(name, without, 1e-2), losses(without))
+    for start, decayed, plain in zip(starts, with_decay, without, strict=True):
+        torch.testing.assert_close(decayed, plain - 1e-2 * 0.5 * start, rtol=1e-5, atol=1e-7)
+
+
+def test_steps_with_decay_are_the_bits_of_torchs_fused_adamw() -> None:
+    ours, theirs = parameters(), parameters()
+    optimizer = make_optimizer("adam", ours, 1e-3, weight_decay=0.1)
+    plain = torch.optim.AdamW(theirs, lr=1e-3, weight_decay=0.1, fused=True)
+    for _ in range(3):
+        step(optimizer, losses(ours))
+        plain.zero_grad()
+        losses(theirs).sum().backward()
+        plain.step()
+    assert all(map(torch.equal, ours, theirs))
+
+
 _COUNT_FAULTS = """
 import resource, sys, torch
 from rayoff.networks import keep_freed_memory

@@ -31,6 +31,7 @@ REGULARIZERS: dict[str, dict[str, Any]] = {
     "rd_2": {"rd_weight": 0.01, "rd_stage": "2"},
     "rd_auto": {"rd_weight": 0.01, "rd_stage": "auto", "rd_switch_distance": 0.8},
     "dr3": {"dr3_weight": 0.01},
+    "decay": {"weight_decay": 0.1},
 }
 
 

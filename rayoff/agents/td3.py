@@ -50,8 +50,9 @@ class TD3:
         self.actor_optimizer = make_optimizer(
             c.optimizer, self.actor.parameters(), c.learning_rate
         )
+        decay = config.regularizer.weight_decay
         self.critic_optimizer = make_optimizer(
-            c.optimizer, self.critic.parameters(), c.learning_rate
+            c.optimizer, self.critic.parameters(), c.learning_rate, decay
         )
         self.critic_target_update = TargetUpdate(self.critic, self.target_critic, c.tau)
         self.actor_target_update = TargetUpdate(self.actor, self.target_actor, c.tau)

@@ -37,6 +37,7 @@ RANGES: dict[str, Any] = {
     "regularizer.rd_weight": _NOT_NEGATIVE,
     "regularizer.rd_switch_distance": _NOT_NEGATIVE,
     "regularizer.dr3_weight": _NOT_NEGATIVE,
+    "regularizer.weight_decay": _NOT_NEGATIVE,
     "agent.learning_rate": _POSITIVE,
     "agent.discount": _BELOW_ONE,
     "agent.tau": _SHARE,
