@@ -203,7 +203,8 @@ def _train(
     show_answer(folder.path)
     for trial_id in outcome.failed:
         print(f"Failed: {folder}/trials/{trial_id}/error.txt", file=sys.stderr)
-    if outcome.failed or outcome.unfinished or outcome.search_left:
+    is_left = outcome.failed or outcome.unfinished or outcome.search_left
+    if is_left and not folder.is_complete():
         print(f"Go on with: {typed('rayoff', 'resume', str(folder))}", file=sys.stderr)
     if outcome.failed:
         return 1

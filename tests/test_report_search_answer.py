@@ -24,8 +24,10 @@ def test_the_winner_is_told_with_what_it_is_made_of(folder: Path) -> None:
     searched = [row for row in points if row["phase"] == "search"]
     best = max((row for row in searched if row["feasible"]), key=lambda row: row["score"])
     told = describe_search(folder)[1]
-    assert told.startswith(f"Winner p{best['point']:03d}: critic.norm {best['param.critic.norm']}")
-    assert f"critic.width {best['param.critic.width']}" in told
+    assert told.startswith(
+        f"Winner p{best['point']:03d}: critic.norm = {best['param.critic.norm']}"
+    )
+    assert f"critic.width = {best['param.critic.width']}" in told
 
 
 def test_the_shrinkage_of_winner_and_baseline_is_told(folder: Path) -> None:

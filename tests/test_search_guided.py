@@ -23,6 +23,7 @@ from ray import tune
 from tiny_searches import make_search
 from toy_pendulum import write_pendulum
 
+from rayoff.data import load_table
 from rayoff.results import (
     collect,
     confirmations,
@@ -37,6 +38,7 @@ from rayoff.search.exploration import Exploration
 from rayoff.search.searcher import PointSearcher
 from rayoff.search.session import session
 from rayoff.study.records import read_records
+from rayoff.trial import Trial
 
 ONE_AT_A_TIME = Resources(max_concurrent=1)
 PATHS = [Path(__file__).parent, Path(__file__).parents[1] / "benchmarks"]
@@ -222,6 +224,45 @@ def test_every_outcome_of_a_trial_leaves_the_journal_right(
     assert [one.value for one in second[6:]] == [6.0, 7.0]
     assert TrialState.RUNNING not in {one.state for one in second}
     assert folder.is_complete()
+
+
+# Early stopping
+
+
+def test_a_trial_that_is_cut_trained_as_one_of_its_whole_budget(
+    cluster: None, source: str, tmp_path: Path
+) -> None:
+    study = make_search(
+        source,
+        space="rates",
+        num_points=6,
+        early_stopping="asha",
+        reduction_factor=2,
+        min_steps_fraction=0.25,
+        num_confirm_seeds=0,
+    )
+    folder = RunFolder.create(tmp_path, study, [])
+    outcome = train(folder, ONE_AT_A_TIME, write_metrics, measure_trial)
+    assert outcome == driver.Outcome([], [])
+    assert folder.is_complete()
+    cut = [one for one in read_records(folder.path) if one.state == "pruned"]
+    assert cut
+    for record in cut:
+        (planned,) = record.trials
+        assert planned.config.num_steps == 200
+        rows = pd.read_parquet(folder.trial_folder(planned.trial_id) / "metrics.parquet")
+        assert rows["step"].max() < 200
+        trial = Trial(planned.config, load_table(source))
+        while trial.step < rows["step"].max():
+            trial.advance()
+        for name in ("critic/q_abs", "eval/return"):
+            whole = {(row["seed"], row["step"]): row.get(name) for row in trial.rows}
+            for row in rows.to_dict("records"):
+                expected = whole[row["seed"], row["step"]]
+                assert row[name] == expected or (expected is None and math.isnan(row[name]))
+    statuses = collect(folder.path).to_pandas().groupby("arm")["status"].last()
+    assert {statuses[f"p{record.number:03d}"] for record in cut} <= {"pruned", "diverged"}
+    assert {one.state for one in told(folder.path)} == {TrialState.COMPLETE, TrialState.PRUNED}
 
 
 # Equal points, kills and interrupts

@@ -45,11 +45,13 @@ class SearchProgress(Progress):
         ended = len(points) - count["running"]
         total = f" of {self._search.num_points}" if self._search.num_points else ""
         infeasible = sum(one.feasible is False for one in points)
+        given_up = [f"{count['pruned']} given up"] if count["pruned"] else []
         parts = [
             f"[{self.elapsed()}] {ended}{total} points ended",
             f"{count['running']} running",
             f"{count['failed']} failed",
             f"{infeasible} infeasible",
+            *given_up,
             *_best(points),
             *self._confirmation(),
             *self._points_left(ended),
@@ -60,7 +62,8 @@ class SearchProgress(Progress):
         """Return the score by which a point of one trial is judged, else that of the report."""
         for one in self._records():
             if [trial.trial_id for trial in one.trials] == [trial_id] and one.values:
-                return f"score {one.values['score']:.1f}"
+                given_up = one.reason if one.state == "pruned" else None
+                return given_up or f"score {one.values['score']:.1f}"
         return super().result_of(trial_id, report)
 
     def _confirmation(self) -> list[str]:
@@ -80,7 +83,8 @@ class SearchProgress(Progress):
 
 def _best(points: Sequence[PointRecord]) -> list[str]:
     """Return the best feasible point beside the baseline, as a part of the line."""
-    feasible = [one for one in points if one.feasible and one.same_as is None]
+    own = [one for one in points if one.state == "complete" and one.same_as is None]
+    feasible = [one for one in own if one.feasible]
     if not feasible:
         return []
     best = max(feasible, key=lambda one: one.values["score"])

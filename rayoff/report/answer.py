@@ -8,7 +8,7 @@ from rayoff.report.page import write_report
 from rayoff.report.search_answer import describe_search
 from rayoff.report.summary import summarize
 from rayoff.report.tables import render_table, rich_tables
-from rayoff.results import count_runs, read_results
+from rayoff.results import ENDED_STATUSES, STATUSES, count_runs, read_results
 from rayoff.search.commands import shown, typed
 
 
@@ -24,8 +24,8 @@ def show_answer(run_folder: Path) -> None:
     page = write_report(run_folder)
     results = read_results(run_folder)
     summary, counts = summarize(results), count_runs(results)
-    num_ended = int(counts[["done", "diverged"]].sum().sum())
-    num_runs = num_ended + int(counts[["training", "failed", "missing"]].sum().sum())
+    num_ended = int(counts[list(ENDED_STATUSES)].sum().sum())
+    num_runs = int(counts[list(STATUSES)].sum().sum())
     lines = []
     console = Console(highlight=False)
     if num_ended < num_runs:

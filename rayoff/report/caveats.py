@@ -7,7 +7,7 @@ import pandas as pd
 
 from rayoff.report.effects import Effect, num_tested
 from rayoff.report.tables import Row
-from rayoff.results import STATUSES, count_runs, run_table
+from rayoff.results import ENDED_STATUSES, STATUSES, count_runs, run_table
 from rayoff.stats import MIN_BOOTSTRAP_RUNS
 
 ENOUGH_RUNS = 10
@@ -24,10 +24,10 @@ def progress(frame: pd.DataFrame) -> str | None:
     counts = Counter[str]()
     for cell in count_runs(frame).to_dict(orient="records"):
         counts.update({name: cell[name] for name in STATUSES})
-    num_ended, num_runs = counts["done"] + counts["diverged"], counts.total()
+    num_ended, num_runs = sum(counts[name] for name in ENDED_STATUSES), counts.total()
     if num_ended == num_runs:
         return None
-    rest = ", ".join(f"{counts[name]} {name}" for name in STATUSES[2:])
+    rest = ", ".join(f"{counts[name]} {name}" for name in STATUSES if name not in ENDED_STATUSES)
     return f"{num_ended} of {num_runs} runs have ended ({rest})"
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from rayoff.report.searches import describe_point
 from rayoff.results import confirmations, pareto_front, read_json, read_points, winner
 
 
@@ -47,20 +48,8 @@ def _counts(points: pd.DataFrame) -> str:
 
 
 def _params(points: pd.DataFrame, number: int) -> str:
-    """Return what a point is made of."""
     rows = points.loc[(points["point"] == number) & (points["phase"] == "search")]
-    (row,) = rows.to_dict("records")
-    params = {
-        name.removeprefix("param."): value
-        for name, value in row.items()
-        if name.startswith("param.") and not pd.isna(value)
-    }
-    return ", ".join(f"{path} {_number(value)}" for path, value in params.items())
-
-
-def _number(value: object) -> str:
-    """Return a value in short; integers are floats in a column where some points have none."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return describe_point(rows.to_dict(orient="records")[0])
 
 
 def _shrinkage(points: pd.DataFrame) -> list[str]:

@@ -23,11 +23,12 @@ from rayoff.results.points import (
     read_points,
     winner,
 )
-from rayoff.results.runs import STATUSES, arm_order, count_runs, run_table
+from rayoff.results.runs import ENDED_STATUSES, STATUSES, arm_order, count_runs, run_table
 from rayoff.results.schema import NUM_LAST_EVALUATIONS, RESULT_COLUMNS, write_metrics
 from rayoff.results.states import StateReader, TrialState
 
 __all__ = [
+    "ENDED_STATUSES",
     "NUM_LAST_EVALUATIONS",
     "OBJECTIVES",
     "RESULT_COLUMNS",

@@ -32,7 +32,7 @@ def collect(run_folder: Path) -> pa.Table:
     study = read_json(run_folder / "study.json")
     trials = _trials(run_folder, study)
     configs = [_flatten(trial["config"]) for trial in trials]
-    baseline = _baseline_arm(study, configs)
+    baseline = _baseline_arm(study, trials, configs)
     references = study.get("references", {})
     columns = _config_columns(configs)
     parts = []
@@ -51,7 +51,7 @@ def collect(run_folder: Path) -> pa.Table:
             "fraction": trial["fraction"],
         }
         settings = {name: pa.scalar(values[index], kind) for name, kind, values in columns}
-        metrics = _trial_metrics(folder, configs[index].get("seeds", ()))
+        metrics = _trial_metrics(folder, configs[index].get("seeds", ()), trial.get("pruned"))
         parts.append(_join(metrics, identity, settings, _facts(folder)))
     return _ordered(pa.concat_tables(parts, promote_options="default"))
 
@@ -156,12 +156,22 @@ def _trials(run_folder: Path, study: dict[str, Any]) -> list[dict[str, Any]]:
     for record in read_point_records(run_folder):
         ended = record["ended"] is not None
         about = {"point": record["number"], "phase": record["phase"], "point_ended": ended}
+        given = (record["origin"], record["phase"]) == ("baseline", "search")
+        about["is_baseline"] = given and record["state"] != "failed"
+        if record["state"] == "pruned":
+            about["pruned"] = record["reason"]
         trials |= {trial["trial_id"]: trial | about for trial in record["trials"]}
     return list(trials.values())
 
 
-def _trial_metrics(folder: Path, seeds: list[int]) -> pa.Table:
-    """Return a trial's rows, with one at step 0 for each seed that has none."""
+def _trial_metrics(folder: Path, seeds: list[int], pruned: str | None = None) -> pa.Table:
+    """Return a trial's rows, with one at step 0 for each seed that has none.
+
+    Args:
+        folder: of the trial.
+        seeds: of its runs.
+        pruned: why a search cut it; None: it did not.
+    """
     path = folder / "metrics.parquet"
     names = ("seed", "step", "status", "reason", "evaluated")
     schema = pa.schema([(name, RESULT_COLUMNS[name][0]) for name in names])
@@ -174,28 +184,32 @@ def _trial_metrics(folder: Path, seeds: list[int]) -> pa.Table:
     ]
     rows = pa.Table.from_pylist(absent, schema=schema)
     metrics = pa.concat_tables([metrics, rows], promote_options="default")
-    return _mark_failed(metrics.sort_by([("seed", "ascending"), ("step", "ascending")]), folder)
-
-
-def _mark_failed(metrics: pa.Table, folder: Path) -> pa.Table:
-    """Say on the last row of each run that had not ended that it failed, if the trial did.
-
-    Args:
-        metrics: rows in order of seed and step.
-        folder: of the trial.
-    """
+    metrics = metrics.sort_by([("seed", "ascending"), ("step", "ascending")])
+    if pruned is not None:
+        return _mark_ended(metrics, "pruned", pruned)
     path = folder / "error.txt"
     if not path.exists():
         return metrics
     lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return _mark_ended(metrics, "failed", lines[-1] if lines else "no message")
+
+
+def _mark_ended(metrics: pa.Table, status: str, reason: str) -> pa.Table:
+    """Say on the last row of each run that had not ended how its trial was ended.
+
+    Args:
+        metrics: rows in order of seed and step.
+        status: of the run.
+        reason: for it.
+    """
     seeds, statuses = metrics["seed"].to_pylist(), metrics["status"].to_pylist()
     unfinished = [
         is_last and status in ("training", "missing")
         for is_last, status in zip(map(ne, seeds, [*seeds[1:], None]), statuses, strict=True)
     ]
-    for name, value in (("status", "failed"), ("reason", lines[-1] if lines else "no message")):
+    for name, value in (("status", status), ("reason", reason)):
         old = zip(unfinished, metrics[name].to_pylist(), strict=True)
-        column = pa.array([value if failed else other for failed, other in old], pa.string())
+        column = pa.array([value if ended else other for ended, other in old], pa.string())
         metrics = metrics.set_column(metrics.schema.get_field_index(name), name, column)
     return metrics
 
@@ -287,10 +301,17 @@ def _arrow_type(values: list[Any]) -> pa.DataType:
     return natives.get(kinds.pop(), pa.string()) if len(kinds) == 1 else pa.string()
 
 
-def _baseline_arm(study: dict[str, Any], configs: list[dict[str, Any]]) -> str:
-    """Return the first arm with all of the study's baseline settings, else its first arm."""
+def _baseline_arm(
+    study: dict[str, Any], trials: list[dict[str, Any]], configs: list[dict[str, Any]]
+) -> str:
+    """Return the arm that is the baseline.
+
+    Of a search it is the point that says so; else the first arm with all of the study's baseline
+    settings, or its first arm.
+    """
     settings = study.get("baseline") or {}
-    for trial, config in zip(study["trials"], configs, strict=True):
-        if all(config.get(path) == value for path, value in settings.items()):
+    for trial, config in zip(trials, configs, strict=True):
+        of_settings = all(config.get(path) == value for path, value in settings.items())
+        if trial.get("is_baseline", of_settings):
             return trial["arm"]
-    return study["trials"][0]["arm"]
+    return trials[0]["arm"]

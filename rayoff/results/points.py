@@ -81,7 +81,7 @@ def read_dimensions(run_folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def best_so_far(points: pd.DataFrame) -> pd.DataFrame:
-    """Return the history of a search: the points that ended, in the order in which they did.
+    """Return the history of a search: its complete points, in the order in which they ended.
 
     Args:
         points: as ``read_points`` returns them.
@@ -91,7 +91,7 @@ def best_so_far(points: pd.DataFrame) -> pd.DataFrame:
         feasible point until then; nan before the first.
     """
     columns = ["order", "point", "score", "feasible"]
-    ended = (points["phase"] == "search") & points["score"].notna()
+    ended = (points["phase"] == "search") & (points["state"] == "complete")
     history = pd.DataFrame(points.loc[ended, columns]).sort_values("order")
     scores = pd.Series(history["score"]).where(history["feasible"].astype(bool))
     return history.assign(best=scores.cummax().ffill()).reset_index(drop=True)

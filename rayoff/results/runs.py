@@ -5,8 +5,12 @@ import pandas as pd
 
 from rayoff.results.schema import NUM_LAST_EVALUATIONS
 
-STATUSES = ("done", "diverged", "training", "failed", "missing")
-"""States of a run; only the first two are final results."""
+ENDED_STATUSES = ("done", "diverged", "pruned")
+"""States of a run that is not trained any more: the first two are final results; a pruned one was
+cut by a search that stops early."""
+
+STATUSES = (*ENDED_STATUSES, "training", "failed", "missing")
+"""States of a run."""
 
 _RUN = ["trial", "seed"]
 _READINGS = {
@@ -24,8 +28,8 @@ def count_runs(frame: pd.DataFrame) -> pd.DataFrame:
         frame: results, as ``read_results`` returns them.
 
     Returns:
-        Columns arm, dataset, fraction, done, diverged, training, failed, missing; rows in the
-        study's order.
+        Columns arm, dataset, fraction, and one for each of ``STATUSES``; rows in the study's
+        order.
     """
     runs = frame.drop_duplicates(_RUN, keep="last")
     cell = ["arm", "dataset", "fraction"]

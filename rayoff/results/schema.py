@@ -35,10 +35,11 @@ RESULT_COLUMNS: dict[str, tuple[pa.DataType, str]] = {
         pa.string(),
         "State of the run as it was at this row; on its last row, what became of it: training, "
         "done, diverged (a result: it was stopped, or its |Q| ended far beyond its bound), "
-        "failed (an error) or missing (not begun; one row at step 0). A run that trains on "
-        "after its stop, observed or audited, is diverged from there and judged anew at its end.",
+        "pruned (cut by a search that stops early), failed (an error) or missing (not begun; one "
+        "row at step 0). A run that trains on after its stop, observed or audited, is diverged "
+        "from there and judged anew at its end.",
     ),
-    "reason": (pa.string(), "Why the run diverged or failed, with its numbers; else null."),
+    "reason": (pa.string(), "Why the run diverged, failed or was pruned; else null."),
     "stop_step": (
         pa.int64(),
         "Step at which it was, or would have been, stopped [step]; null on rows before.",

@@ -20,7 +20,8 @@ def spent(search: Search, records: Sequence[PointRecord], seconds: float) -> str
         return f"{search.num_points} points were suggested"
     if search.hours is not None and seconds >= search.hours * _HOUR:
         return f"{search.hours:g} h have passed"
-    used = sum(record.values.get("device_seconds", 0.0) for record in records)
+    trained = [record for record in records if record.same_as is None]
+    used = sum(record.values.get("device_seconds", 0.0) for record in trained)
     if search.device_hours is not None and used >= search.device_hours * _HOUR:
         return f"{search.device_hours:g} device-hours were used"
     return None

@@ -108,8 +108,6 @@ def train(
             tables = load_study_tables(folder.study) if of_study else load_tables(planned)
         if resumed_by is not None:
             folder.note_resume(resumed_by)
-        for trial in planned:
-            (folder.trial_folder(trial.trial_id) / "error.txt").unlink(missing_ok=True)
         with session(len(foreseen)) as current:
             packing = _pack(resources, foreseen, tables, here=current.started)
             device = "cuda" if packing.request["gpu"] else "cpu"
@@ -144,6 +142,8 @@ def _train_all(
     """Train the trials of a factorial."""
     from rayoff.search.supply import grid
 
+    for trial_id in job.planned:
+        (folder.trial_folder(trial_id) / "error.txt").unlink(missing_ok=True)
     _fit(folder, job, packing.request, grid(folder, resources), supervision)
     failed = folder.failed()
     left = [t.trial_id for t in folder.unfinished() if t.trial_id not in failed]
@@ -164,6 +164,8 @@ def _explore(
 
     share = packing.request["gpu"] or packing.request["cpu"]
     exploration = Exploration(folder, measure, share)
+    for trial_id in exploration.running:
+        (folder.trial_folder(trial_id) / "error.txt").unlink(missing_ok=True)
     supply = guided(exploration, max(1, packing.num_at_once))
     _fit(folder, job, packing.request, supply, supervision)
     left = not folder.is_complete()
@@ -193,6 +195,7 @@ def _fit(
             tune_config=tune.TuneConfig(
                 search_alg=supply.searcher,
                 num_samples=supply.num_samples,
+                scheduler=supply.scheduler,
                 reuse_actors=True,
                 max_concurrent_trials=supply.max_concurrent,
                 trial_dirname_creator=_trial_id,

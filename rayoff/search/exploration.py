@@ -13,13 +13,13 @@ from pathlib import Path
 
 from rayoff.errors import ResultsError, StudyError
 from rayoff.search.budget import seconds_under_way, spent
-from rayoff.search.journal import FILE, Journal
+from rayoff.search.journal import FILE, Journal, make_pruner
+from rayoff.search.ledger import Ledger
 from rayoff.search.run_folder import RunFolder
-from rayoff.search.verdicts import annotations, evaluated, excess_divergence, winner
+from rayoff.search.verdicts import annotations, evaluated, excess_divergence, pruned, winner
 from rayoff.study import PlannedTrial
-from rayoff.study.plan import effective_settings
 from rayoff.study.points import PlannedPoint, given_points, on_fresh_seeds, plan_point, search_of
-from rayoff.study.records import Origin, PointRecord, read_records, write_record
+from rayoff.study.records import Origin, PointRecord
 from rayoff.study.search_checks import checked_search_study
 from rayoff.study.space import Draw
 
@@ -59,15 +59,14 @@ class Exploration:
         self._study = checked_search_study(folder.study)
         self.search = search_of(self._study)
         self._given = given_points(self._study)
-        self._records = {record.name: record for record in read_records(folder.path)}
+        self._ledger = Ledger(folder.path)
         self._queue: deque[PlannedTrial] = deque()
         self._left: dict[str, set[str]] = {}
         self._owners: dict[str, str] = {}
-        self._numbers: dict[object, int] = {}
         self._exhausted = False
         self.failed: list[str] = []
-        self._forgiven = {name for name, one in self._records.items() if one.state == "failed"}
-        self._seconds_before = seconds_under_way(self._of_search())
+        self._forgiven = {one.name for one in self._ledger.searched if one.state == "failed"}
+        self._seconds_before = seconds_under_way(self._ledger.searched)
         self._began = clock()
         self._journal = self._open_journal()
         self._take_up()
@@ -79,7 +78,7 @@ class Exploration:
 
     def records(self) -> list[PointRecord]:
         """Return what is known of every point."""
-        return list(self._records.values())
+        return self._ledger.all
 
     def next_trial(self) -> PlannedTrial | None:
         """Return the trial that begins next; None: none, or none before another one ends."""
@@ -97,7 +96,7 @@ class Exploration:
         """Return which budget is spent, as a sentence; None: none is."""
         if self._exhausted:
             return f"{_MAX_REPEATS} points in a row were known already"
-        counted = [one for one in self._of_search() if one.name not in self._forgiven]
+        counted = [one for one in self._ledger.searched if one.name not in self._forgiven]
         seconds = self._seconds_before + self._clock() - self._began
         return spent(self.search, counted, seconds)
 
@@ -111,27 +110,47 @@ class Exploration:
             return
         self._left[name].discard(trial_id)
         if not self._left[name]:
-            self._end(self._records[name])
+            self._end(self._ledger[name])
 
     def trial_failed(self, trial_id: str) -> None:
         """Take note that a trial has failed, and with it its point."""
         self.failed.append(trial_id)
         name = self._owners.get(trial_id)
         if name in self._left:
-            self._end_failed(self._records[name], f"trials/{trial_id}/error.txt says why")
+            self._end_failed(self._ledger[name], f"trials/{trial_id}/error.txt says why")
 
-    def _of_search(self) -> list[PointRecord]:
-        return [record for record in self._records.values() if record.phase == "search"]
+    def is_behind(self, trial_id: str, step: int, score: float) -> bool:
+        """Return whether a point is given up by its score on the way; if so, it has ended.
+
+        The baseline never is: it is what the winner is compared with.
+
+        Args:
+            trial_id: the point's trial.
+            step: of its evaluation [step].
+            score: mean over its runs, finite.
+        """
+        name = self._owners.get(trial_id)
+        if name not in self._left or self._ledger[name].phase == "confirm":
+            return False
+        record = self._ledger[name]
+        behind = self._journal.is_behind(record.number, step, score)
+        if not behind or record.origin == "baseline":
+            return False
+        self._left.pop(name)
+        ended = pruned(self._evaluated(record), step, score)
+        self._end_as(replace(ended, ended=self._clock()))
+        return True
 
     def _open_journal(self) -> Journal:
         """Return the journal, in which the given points wait that were not asked for yet."""
         path = self._folder.path / FILE
-        if self._records and not path.exists():
+        if self._ledger.all and not path.exists():
             raise ResultsError(
                 f"{path} must hold the course of the search but is missing. Put it back, or "
                 "remove the run folder and begin anew."
             )
-        journal = Journal(path, self._study.name, self.search)
+        num_steps = self._given[0].trials[0].config.num_steps
+        journal = Journal(path, self._study.name, self.search, make_pruner(self.search, num_steps))
         for point in self._given[len(journal) :]:
             journal.enqueue(point.params)
         return journal
@@ -139,25 +158,17 @@ class Exploration:
     def _take_up(self) -> None:
         """Go on where the folder and the journal were left."""
         untold = self._journal.running()
-        for record in self._records.values():
-            if record.phase == "search" and record.trials and record.state != "failed":
-                self._numbers.setdefault(_identity(record), record.number)
-        for record in list(self._records.values()):
+        for record in self._ledger.all:
             if record.state == "running" or (record.phase, record.state) == ("confirm", "failed"):
                 self._resume(record)
             elif record.phase == "search" and record.number in untold:
                 self._tell(record)
         for number in untold:
-            if f"{number:04d}" not in self._records:
+            if f"{number:04d}" not in self._ledger:
                 self._begin(number, self._journal.ask_again(number))
-        all_given = len(self._of_search()) >= len(self._given)
-        if all_given and self._baseline() is None:  # it failed
+        all_given = len(self._ledger.searched) >= len(self._given)
+        if all_given and self._ledger.baseline is None:  # it failed
             self._journal.enqueue(self._given[0].params)
-
-    def _baseline(self) -> PointRecord | None:
-        """Return the baseline's record, None before it began or where it failed."""
-        found = [one for one in self._of_search() if one.origin == "baseline"]
-        return next((one for one in found if one.state != "failed"), None)
 
     def _resume(self, record: PointRecord) -> None:
         """Train what is left of a point."""
@@ -166,38 +177,30 @@ class Exploration:
         if record.same_as is None:
             self._start(again)
         else:
-            self._write(again)
+            self._ledger.write(again)
             self._follow(again)
 
     def _begin(self, number: int, draw: Draw) -> None:
         """Record a point that was asked for, and queue its trials, if it is a new one."""
-        blank = PointRecord(
-            number=number,
-            phase="search",
-            origin="sampled",
-            params={},
-            dimensions={},
-            started=self._clock(),
-            trials=[],
-        )
+        blank = PointRecord.blank(number, self._clock())
         try:
             point = plan_point(self._study, number, draw)
         except StudyError as error:
             self._end_failed(blank, str(error))
             return
-        twin = self._numbers.setdefault(point.identity, number)
+        twin = self._ledger.twin(point.identity, number)
         record = replace(
             blank,
-            origin=self._origin(point) if twin == number else "sampled",
+            origin=self._origin(point) if twin is None else "sampled",
             params=point.params,
             dimensions=point.dimensions,
-            same_as=None if twin == number else twin,
-            trials=point.trials if twin == number else [],
+            same_as=twin,
+            trials=point.trials if twin is None else [],
         )
         if record.same_as is None:
             self._start(record)
         else:
-            self._write(record)
+            self._ledger.write(record)
             self._follow(record)
 
     def _origin(self, point: PlannedPoint) -> Origin:
@@ -208,7 +211,7 @@ class Exploration:
 
     def _start(self, record: PointRecord) -> None:
         """Queue the trials of a point that are not finished; without any, it has ended."""
-        self._write(record)
+        self._ledger.write(record)
         unfinished = [one for one in record.trials if not self._folder.is_finished(one.trial_id)]
         self._left[record.name] = {trial.trial_id for trial in unfinished}
         self._owners |= {trial.trial_id: record.name for trial in unfinished}
@@ -218,7 +221,7 @@ class Exploration:
 
     def _follow(self, record: PointRecord) -> None:
         """Give a point the values of the earlier one with its configuration, once it has some."""
-        first = self._records[f"{record.same_as:04d}"]
+        first = self._ledger[f"{record.same_as:04d}"]
         if first.state == "failed":
             self._end_failed(record, f"point {first.number} has its configuration and failed")
         elif first.state != "running":
@@ -230,38 +233,40 @@ class Exploration:
                 reason=first.reason,
                 ended=self._clock(),
             )
-            self._write(ended)
-            self._tell(ended)
+            self._end_as(ended)
 
     def _end(self, record: PointRecord) -> None:
         """Record what a point amounts to, and tell it."""
         self._left.pop(record.name, None)
-        measured = [
-            self._measure(self._folder.trial_folder(trial.trial_id), trial.config.seeds)
-            for trial in record.trials
-        ]
-        ended = evaluated(record, measured, self.search, self._device_share)
+        ended = self._evaluated(record)
         if ended.state == "failed":
             self._end_failed(record, ended.reason or "")
         else:
             self._end_as(replace(ended, ended=self._clock()))
 
+    def _evaluated(self, record: PointRecord) -> PointRecord:
+        """Return the record with what its trials amount to."""
+        measured = [
+            self._measure(self._folder.trial_folder(trial.trial_id), trial.config.seeds)
+            for trial in record.trials
+        ]
+        return evaluated(record, measured, self.search, self._device_share)
+
     def _end_failed(self, record: PointRecord, reason: str) -> None:
         """Record that a point has no result; its configuration may be tried again."""
         self._left.pop(record.name, None)
         self._queue = deque(trial for trial in self._queue if trial not in record.trials)
-        self._numbers = {k: v for k, v in self._numbers.items() if v != record.number}
+        self._ledger.forget_configuration(record)
         self._end_as(replace(record, state="failed", reason=reason, ended=self._clock()))
 
     def _end_as(self, record: PointRecord) -> None:
         """Write and tell a point that has ended, and those that have its values."""
-        self._write(record)
+        self._ledger.write(record)
         if record.phase == "confirm":
             return
         self._tell(record)
-        for other in self._of_search():
-            if other.same_as == record.number and other.state == "running":
-                self._follow(other)
+        for other in self._ledger.followers(record):
+            self._follow(other)
 
     def _tell(self, record: PointRecord) -> None:
         """Tell the journal how a point has ended."""
@@ -269,28 +274,22 @@ class Exploration:
         if record.state == "failed":
             self._journal.fail(record.number, about)
             return
-        values = [record.values[name] for name in self.search.objectives]
         excess = excess_divergence(record, self.search)
+        if record.state == "pruned":
+            self._journal.prune(record.number, excess, about)
+            return
+        values = [record.values[name] for name in self.search.objectives]
         self._journal.tell(record.number, values, excess, about)
 
     def _confirm(self) -> None:
         """Queue the winner and the baseline on fresh seeds; where that was done, it is over."""
-        confirmed = {one.number: one for one in self._records.values() if one.phase == "confirm"}
-        wanted = [one for one in (self._baseline(), winner(self._of_search())) if one is not None]
+        confirmed = {one.number for one in self._ledger.confirmed}
+        baseline = self._ledger.baseline
+        wanted = [one for one in (baseline, winner(self._ledger.searched)) if one is not None]
         for record in {one.number: one for one in wanted}.values():
             if self.search.num_confirm_seeds and record.number not in confirmed:
                 trials = on_fresh_seeds(self._study, record.trials)
                 self._resume(replace(record, phase="confirm", trials=trials, values={}))
-        states = {one.state for one in self._records.values() if one.phase == "confirm"}
-        if not self._left and self._baseline() is not None and states <= {"complete"}:
+        over = all(one.state == "complete" for one in self._ledger.confirmed)
+        if over and not self._left and baseline is not None:
             self._folder.mark_searched()
-
-    def _write(self, record: PointRecord) -> None:
-        self._records[record.name] = record
-        write_record(self._folder.path, record)
-
-
-def _identity(record: PointRecord) -> object:
-    """Return what the trials of a point depend on, as ``PlannedPoint.identity``."""
-    stated = list(record.params)
-    return frozenset(effective_settings(trial, stated) for trial in record.trials)

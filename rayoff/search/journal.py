@@ -33,9 +33,16 @@ class Journal:
         path: of the journal; made if it does not exist. Its folder must be locked.
         name: of the study in it.
         search: objectives and sampler.
+        pruner: compares points before their end; None: nothing does.
     """
 
-    def __init__(self, path: Path, name: str, search: Search) -> None:
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        search: Search,
+        pruner: optuna.pruners.BasePruner | None = None,
+    ) -> None:
         _mend(path)
         self._search = search
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -46,7 +53,7 @@ class Journal:
                 study_name=name,
                 storage=self._storage,
                 directions=[OBJECTIVES[objective] for objective in search.objectives],
-                pruner=optuna.pruners.NopPruner(),
+                pruner=pruner or optuna.pruners.NopPruner(),
                 load_if_exists=True,
             )
             self._study.set_metric_names(list(search.objectives))
@@ -85,6 +92,21 @@ class Journal:
         self._study.sampler = _make_sampler(self._search, number)
         return _draw_by(self._trial(number))
 
+    def is_behind(self, number: int, step: int, score: float) -> bool:
+        """Take note of a score on the way, and return whether the pruner gives the point up.
+
+        Args:
+            number: of a running point.
+            step: at which it has the score; one that is known already changes nothing.
+            score: finite.
+        """
+        trial = self._trial(number)
+        last = self._storage.get_trial(self._trial_id(number)).last_step
+        if last is not None and step <= last:
+            return False
+        trial.report(score, step)
+        return trial.should_prune()
+
     def tell(
         self, number: int, values: Sequence[float], excess: float, about: Mapping[str, Scalar]
     ) -> None:
@@ -101,6 +123,13 @@ class Journal:
         trial.set_constraint(_CONSTRAINT, excess)
         self._study.tell(number, list(values), state=TrialState.COMPLETE)
 
+    def prune(self, number: int, excess: float, about: Mapping[str, Scalar]) -> None:
+        """End a point that was given up: the sampler learns from its scores on the way."""
+        trial = self._trial(number)
+        self._annotate(trial, about)
+        trial.set_constraint(_CONSTRAINT, excess)
+        self._study.tell(number, state=TrialState.PRUNED)
+
     def fail(self, number: int, about: Mapping[str, Scalar]) -> None:
         """End a point without a value: the sampler learns nothing from it."""
         self._annotate(self._trial(number), about)
@@ -109,13 +138,34 @@ class Journal:
     def _trial(self, number: int) -> Trial:
         """Return a running point, also of a process before this one."""
         if number not in self._trials:
-            trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
-            self._trials[number] = Trial(self._study, trial_id)
+            self._trials[number] = Trial(self._study, self._trial_id(number))
         return self._trials[number]
+
+    def _trial_id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
 
     def _annotate(self, trial: Trial, about: Mapping[str, Scalar]) -> None:
         for name, value in about.items():
             trial.set_user_attr(name, value)
+
+
+def make_pruner(search: Search, num_steps: int) -> optuna.pruners.BasePruner | None:
+    """Return who compares points before their end: ASHA, or None where no one does.
+
+    Its rungs are in the journal, as those of Ray's own would not be, so that a resume goes on
+    with them.
+
+    Args:
+        search: with ``early_stopping``.
+        num_steps: of the baseline [step].
+    """
+    if search.early_stopping == "none":
+        return None
+    return optuna.pruners.SuccessiveHalvingPruner(
+        min_resource=max(1, round(search.min_steps_fraction * num_steps)),
+        reduction_factor=search.reduction_factor,
+        min_early_stopping_rate=0,
+    )
 
 
 def _make_sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:

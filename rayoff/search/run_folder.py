@@ -139,8 +139,15 @@ class RunFolder:
         return is_finished(self.trial_folder(trial_id))
 
     def unfinished(self) -> list[PlannedTrial]:
-        """Return the trials without final results, in the study's order."""
-        return [trial for trial in self.planned if not self.is_finished(trial.trial_id)]
+        """Return the trials that have no final results and shall have some, in their order."""
+        given_up = {
+            trial.trial_id
+            for record in read_records(self.path)
+            if record.state in ("failed", "pruned")
+            for trial in record.trials
+        }
+        left = [trial for trial in self.planned if trial.trial_id not in given_up]
+        return [trial for trial in left if not self.is_finished(trial.trial_id)]
 
     def is_complete(self) -> bool:
         """Return whether nothing is left to do: no trial, or no point of a search."""

@@ -9,6 +9,7 @@ from rayoff.callbacks import Progress, SearchProgress
 from rayoff.search.exploration import Exploration
 from rayoff.search.resources import Resources
 from rayoff.search.run_folder import RunFolder
+from rayoff.search.rungs import RungScheduler
 from rayoff.search.searcher import PointSearcher
 
 
@@ -24,6 +25,8 @@ class Supply:
     """Trials of the searcher, -1 for as many as it suggests; or repetitions of the space."""
     max_concurrent: int | None
     """Trials that train at once; None: as many as fit."""
+    scheduler: RungScheduler | None
+    """Who ends trials early; None: nobody."""
     progress: Progress
     """Tells how far it is."""
 
@@ -36,6 +39,7 @@ def grid(folder: RunFolder, resources: Resources) -> Supply:
         searcher=None,
         num_samples=1,
         max_concurrent=resources.max_concurrent,
+        scheduler=None,
         progress=Progress(folder.planned, trial_ids),
     )
 
@@ -48,10 +52,12 @@ def guided(exploration: Exploration, max_concurrent: int) -> Supply:
         max_concurrent: trials that train at once; without it Ray Tune would keep but one
             suggestion pending, and start trials one after the other.
     """
+    stops_early = exploration.search.early_stopping == "asha"
     return Supply(
         param_space={},
         searcher=PointSearcher(exploration),
         num_samples=-1,
         max_concurrent=max_concurrent,
+        scheduler=RungScheduler(exploration) if stops_early else None,
         progress=SearchProgress(exploration.search, exploration.records),
     )

@@ -41,6 +41,18 @@ def evaluated(
     return replace(ended, feasible=feasible, reason=reason)
 
 
+def pruned(record: PointRecord, step: int, score: float) -> PointRecord:
+    """Return the record of a point that was given up on its way, with its values so far.
+
+    Args:
+        record: as ``evaluated`` returns it.
+        step: at which it was [step].
+        score: that was behind those of other points.
+    """
+    reason = f"given up at step {step:,}: score {score:.1f} is behind that of other points"
+    return record if record.state == "failed" else replace(record, state="pruned", reason=reason)
+
+
 def excess_divergence(record: PointRecord, search: Search) -> float:
     """Return by how much the divergence rate of a point is over what is allowed."""
     return record.values["divergence_rate"] - search.max_divergence_rate

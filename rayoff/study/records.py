@@ -55,6 +55,19 @@ class PointRecord:
     trials: Sequence[PlannedTrial]
     """One for each dataset and fraction; none where ``same_as`` names a point."""
 
+    @classmethod
+    def blank(cls, number: int, started: float) -> "PointRecord":
+        """Return the record of a point that was not asked for anything yet."""
+        return cls(
+            number=number,
+            phase="search",
+            origin="sampled",
+            params={},
+            dimensions={},
+            started=started,
+            trials=[],
+        )
+
     @property
     def name(self) -> str:
         """The file's name: ``0017``, or ``0017-confirm``."""
