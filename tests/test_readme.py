@@ -12,7 +12,7 @@ from rayoff.study import load_study, override, trials, with_absolute_sources
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
-STUDY, NOTEBOOK = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+STUDY, SEARCH, NOTEBOOK = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 SMALL = '''"""Does the notebook work?"""
 
@@ -70,6 +70,15 @@ def test_the_notebook_runs_from_its_top_to_its_end(
     assert "critic.norm = layer instead of none" in capsys.readouterr().out
     assert getattr(cells["action"], "shape", None) == (1,)
     assert (tmp_path / "policy.pt2").exists()
+
+
+def test_the_search_of_the_readme_is_a_sound_one(tmp_path: Path) -> None:
+    path = tmp_path / "my_search.py"
+    path.write_text(SEARCH)
+    study = override(load_study(str(path)), ["datasets=builtin:hopper-mixed"])
+    assert study.search is not None
+    assert study.search.num_points == 60
+    assert len(trials(study)) == 1
 
 
 def test_every_link_into_the_repository_leads_to_a_file() -> None:
