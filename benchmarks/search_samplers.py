@@ -40,7 +40,7 @@ class Course(NamedTuple):
 
 def main() -> None:
     """Run what is missing, then print the table and draw the curves."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--runs-dir", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--num-points", type=int, default=40)

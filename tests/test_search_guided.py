@@ -250,14 +250,16 @@ def test_a_trial_that_is_cut_trained_as_one_of_its_whole_budget(
     for record in cut:
         (planned,) = record.trials
         assert planned.config.num_steps == 200
-        rows = pd.read_parquet(folder.trial_folder(planned.trial_id) / "metrics.parquet")
-        assert rows["step"].max() < 200
+        metrics = folder.trial_folder(planned.trial_id) / "metrics.parquet"
+        rows: list[dict[str, Any]] = pd.read_parquet(metrics).to_dict("records")
+        last = max(row["step"] for row in rows)
+        assert last < 200
         trial = Trial(planned.config, load_table(source))
-        while trial.step < rows["step"].max():
+        while trial.step < last:
             trial.advance()
         for name in ("critic/q_abs", "eval/return"):
             whole = {(row["seed"], row["step"]): row.get(name) for row in trial.rows}
-            for row in rows.to_dict("records"):
+            for row in rows:
                 expected = whole[row["seed"], row["step"]]
                 assert row[name] == expected or (expected is None and math.isnan(row[name]))
     statuses = collect(folder.path).to_pandas().groupby("arm")["status"].last()

@@ -57,6 +57,12 @@ def test_a_plan_without_a_measurement_or_a_confirmation_says_so(source: str) -> 
     assert "not measured" in text
 
 
+def test_a_plan_warns_of_a_search_that_never_models_its_points(source: str) -> None:
+    text = describe_search_plan(make_search(source, num_startup_points=4), None)
+    assert "warn   search.num_startup_points is 4 of 4 points: all of them are random" in text
+    assert "are random; lower it" not in describe_search_plan(make_search(source), None)
+
+
 def test_a_search_without_evaluations_does_not_start(source: str) -> None:
     study = make_search(source, settings={"evaluation.period": 0})
     with pytest.raises(StudyError, match=r"must have scores to compare points by, but evaluation"):

@@ -317,6 +317,15 @@ def test_fields_of_a_search_are_set_from_the_command_line() -> None:
     assert changed.objectives == ("score", "device_seconds")
 
 
+def test_fields_that_an_override_leaves_without_effect_get_their_default() -> None:
+    study = override(make_search(SOURCE, num_startup_points=3), ["search.sampler=random"])
+    assert study.search is not None
+    assert study.search.num_startup_points == 10
+    study = override(study, ["search.sampler=tpe", "search.num_startup_points=4"])
+    assert study.search is not None
+    assert study.search.num_startup_points == 4
+
+
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [

@@ -434,6 +434,8 @@ def test_a_plan_says_when_no_trial_fits(here: Path, capsys: pytest.CaptureFixtur
         ("agents", "td3_bc +TD3\\+BC"),
         ("axes", r"critic\.norm +none \| layer .*\[none\]: Normalisation of the hidden blocks"),
         ("axes", r"agent\.bc_weight +float \[1\.0\]: Weight of the cloning error"),
+        ("axes", r"search\.num_points +int \| None \[40\]: Points that are evaluated"),
+        ("axes", r"search\.objectives +score, device_seconds, divergence_rate \[score\]: "),
         ("datasets", r"builtin:hopper-mixed +[\d,]+ transitions"),
     ],
 )

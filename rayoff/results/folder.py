@@ -66,7 +66,8 @@ def planned_trials(run_folder: Path) -> tuple[list[dict[str, Any]], str]:
     """
     study = read_json(run_folder / "study.json")
     trials = _trials(run_folder, study)
-    return trials, _baseline_arm(study, [_flatten(trial["config"]) for trial in trials])
+    configs = [_flatten(trial["config"]) for trial in trials]
+    return trials, _baseline_arm(study, trials, configs)
 
 
 def trial_table(folder: Path, seeds: Sequence[int]) -> pa.Table:

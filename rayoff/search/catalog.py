@@ -3,13 +3,16 @@
 import ast
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Literal, get_args, get_origin
+from dataclasses import fields
+from types import ModuleType
+from typing import Any, Literal, get_args, get_origin
 
 from rayoff import config
 from rayoff.config import AGENT_CONFIGS, TrialConfig
 from rayoff.data import list_datasets
-from rayoff.study import flatten, load_study, study_files
+from rayoff.study import OBJECTIVES, Search, flatten, load_study, search, study_files
 from rayoff.study.paths import field_types
+from rayoff.study.search_checks import FIELDS
 
 Entries = Iterator[tuple[str, str]]
 """Pairs of a name and what it is."""
@@ -34,8 +37,8 @@ def agents() -> Entries:
 
 
 def axes() -> Entries:
-    """Yield the fields of a trial by path: what each may be, [its default] and its meaning."""
-    meanings, defaults = _meanings(), flatten(TrialConfig())
+    """Yield the fields of a trial and of a search: what each may be, [default] and meaning."""
+    meanings, defaults = _meanings(config), flatten(TrialConfig())
     owners = {name: type(value).__name__ for name, value in vars(TrialConfig()).items()}
     for path, annotation in field_types().items():
         owner, _, name = path.rpartition(".")
@@ -44,6 +47,7 @@ def axes() -> Entries:
         meaning = next((meanings[p, name] for p in places if (p, name) in meanings), "")
         default = f" [{defaults[path]}]" if path in defaults else ""
         yield path, f"{_allowed(annotation)}{default}: {meaning}"
+    yield from _search_fields()
 
 
 CATALOG: dict[str, Callable[[], Entries]] = {
@@ -53,6 +57,19 @@ CATALOG: dict[str, Callable[[], Entries]] = {
     "axes": axes,
 }
 """Everything that can be listed, by its name on the command line."""
+
+
+def _search_fields() -> Entries:
+    """Yield the fields of a search that the command line may change."""
+    meanings = _meanings(search)
+    allowed = {name: _allowed(annotation) for name, (annotation, _) in FIELDS.items()}
+    allowed["objectives"] = ", ".join(OBJECTIVES)
+    for field in fields(Search):
+        if field.name in allowed:
+            default: Any = field.default
+            told = ", ".join(default) if field.name == "objectives" else default
+            meaning = meanings["Search", field.name]
+            yield f"search.{field.name}", f"{allowed[field.name]} [{told}]: {meaning}"
 
 
 def _allowed(annotation: object) -> str:
@@ -66,10 +83,10 @@ def _allowed(annotation: object) -> str:
     )
 
 
-def _meanings() -> dict[tuple[str, str], str]:
-    """Return the first line under each field of the configuration, by class and field."""
+def _meanings(module: ModuleType) -> dict[tuple[str, str], str]:
+    """Return the text under each field of a module's classes, by class and field."""
     found = {}
-    for owner in ast.parse(inspect.getsource(config)).body:
+    for owner in ast.parse(inspect.getsource(module)).body:
         if not isinstance(owner, ast.ClassDef):
             continue
         for field, text in zip(owner.body, owner.body[1:], strict=False):

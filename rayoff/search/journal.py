@@ -118,22 +118,36 @@ class Journal:
             excess: by how much its divergence rate is over what is allowed; feasible up to 0.
             about: what else is known of it, for the dashboard.
         """
-        trial = self._trial(number)
-        self._annotate(trial, about)
-        trial.set_constraint(_CONSTRAINT, excess)
-        self._study.tell(number, list(values), state=TrialState.COMPLETE)
+        self._constrain(number, excess)
+        self._end(number, about, TrialState.COMPLETE, list(values))
 
     def prune(self, number: int, excess: float, about: Mapping[str, Scalar]) -> None:
         """End a point that was given up: the sampler learns from its scores on the way."""
-        trial = self._trial(number)
-        self._annotate(trial, about)
-        trial.set_constraint(_CONSTRAINT, excess)
-        self._study.tell(number, state=TrialState.PRUNED)
+        self._constrain(number, excess)
+        self._end(number, about, TrialState.PRUNED)
 
     def fail(self, number: int, about: Mapping[str, Scalar]) -> None:
         """End a point without a value: the sampler learns nothing from it."""
-        self._annotate(self._trial(number), about)
-        self._study.tell(number, state=TrialState.FAIL)
+        self._end(number, about, TrialState.FAIL)
+
+    def _constrain(self, number: int, excess: float) -> None:
+        """Set the constraint, unless a process did that was killed before it told the values."""
+        trial = self._trial(number)
+        if _CONSTRAINT not in trial.constraints:
+            trial.set_constraint(_CONSTRAINT, excess)
+
+    def _end(
+        self,
+        number: int,
+        about: Mapping[str, Scalar],
+        state: TrialState,
+        values: list[float] | None = None,
+    ) -> None:
+        """Annotate and tell a running point."""
+        for name, value in about.items():
+            self._trial(number).set_user_attr(name, value)
+        self._study.tell(number, values, state)
+        self._trials.pop(number, None)
 
     def _trial(self, number: int) -> Trial:
         """Return a running point, also of a process before this one."""
@@ -143,10 +157,6 @@ class Journal:
 
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
-
-    def _annotate(self, trial: Trial, about: Mapping[str, Scalar]) -> None:
-        for name, value in about.items():
-            trial.set_user_attr(name, value)
 
 
 def make_pruner(search: Search, num_steps: int) -> optuna.pruners.BasePruner | None:

@@ -40,7 +40,7 @@ def describe_search_plan(study: Study, cost: Cost | None) -> str:
         "then": [_confirmation(search)],
         "cost": _cost(study, cost),
         "pack": [describe_packing(cost.packing, cost.demand)] if cost else [],
-        "warn": trial_warnings(study, foreseen_trials(study)),
+        "warn": [*_warnings(search), *trial_warnings(study, foreseen_trials(study))],
     }
     lines = [
         f"study {study.name} ({study_hash(study)})  search of {_budget(search)}, each "
@@ -50,6 +50,16 @@ def describe_search_plan(study: Study, cost: Cost | None) -> str:
         repeated = name == "warn"
         lines += [f"  {name if i == 0 or repeated else '':6} {t}" for i, t in enumerate(texts)]
     return "\n".join(lines)
+
+
+def _warnings(search: Search) -> list[str]:
+    """Return what will be missing from the search itself."""
+    starts, most = search.num_startup_points, search.num_points
+    if search.sampler != "tpe" or most is None or starts < most:
+        return []
+    return [
+        f"search.num_startup_points is {starts} of {most} points: all of them are random; lower it"
+    ]
 
 
 def _budget(search: Search) -> str:

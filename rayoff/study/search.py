@@ -47,7 +47,7 @@ class Search:
     seed: int = 0
     """Seed of the sampler."""
     num_startup_points: int = 10
-    """Points that ``tpe`` draws at random before it models; as many again run in parallel."""
+    """Points that must have ended before ``tpe`` models them; until then it draws at random."""
     max_divergence_rate: float = 0.0
     """Share of a point's runs that may diverge, in [0, 1]; with more it is infeasible, and neither
     the winner nor on the front."""

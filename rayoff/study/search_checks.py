@@ -22,7 +22,7 @@ NUM_SAMPLES = 200
 
 _AT_LEAST_ONE, _NOT_NEGATIVE, _POSITIVE = Field(ge=1), Field(ge=0), Field(gt=0)
 
-_FIELDS: dict[str, tuple[Any, Any]] = {
+FIELDS: dict[str, tuple[Any, Any]] = {
     "num_points": (int | None, _AT_LEAST_ONE),
     "hours": (float | None, _POSITIVE),
     "device_hours": (float | None, _POSITIVE),
@@ -42,6 +42,8 @@ _EFFECTIVE_WITH = {
     "reduction_factor": ("early_stopping", "asha"),
     "min_steps_fraction": ("early_stopping", "asha"),
 }
+
+_DEFAULTS = {field.name: field.default for field in fields(Search)}
 
 
 def search_trials(study: Study) -> list[PlannedTrial]:
@@ -115,20 +117,27 @@ def checked_search_study(study: Study) -> Study:
 def assigned(search: Search, name: str, text: str) -> Search:
     """Return a search with the field ``name`` as the command line writes it.
 
+    Fields that have no effect any more get their default.
+
     Raises:
         StudyError: there is no such field, or the text is no value of it.
     """
     if name == "objectives":
         values = tuple(part.strip() for part in text.split(",") if part.strip())
         return replace(search, objectives=values)
-    if name not in _FIELDS:
-        known = [f"search.{field}" for field in ("objectives", *_FIELDS)]
+    if name not in FIELDS:
+        known = [f"search.{field}" for field in ("objectives", *FIELDS)]
         hint = did_you_mean(f"search.{name}", known)
         raise StudyError(f"'search.{name}' is not a field of a search that can be set.{hint}")
-    annotation, bounds = _FIELDS[name]
+    annotation, bounds = FIELDS[name]
     value = as_written(annotation, text)
     checked = validated(f"search.{name}", annotation, bounds, value, strict=False)
-    return replace(search, **{name: checked})
+    defaults = {
+        field: _DEFAULTS[field]
+        for field, (owner, wanted) in _EFFECTIVE_WITH.items()
+        if owner == name and checked != wanted
+    }
+    return replace(search, **{name: checked}, **defaults)
 
 
 def _checked_fields(study: Study, search: Search) -> Search:
@@ -138,7 +147,7 @@ def _checked_fields(study: Study, search: Search) -> Search:
             f"{search.space!r}.\n  {study.place('space')}"
         )
     checked = {}
-    for name, (annotation, bounds) in _FIELDS.items():
+    for name, (annotation, bounds) in FIELDS.items():
         value = getattr(search, name)
         with located(study.place(f"search.{name}")):
             checked[name] = validated(f"search.{name}", annotation, bounds, value, strict=True)
@@ -151,8 +160,7 @@ def _checked_fields(study: Study, search: Search) -> Search:
 def _check_effective(search: Search, name: str) -> None:
     """Check that a field that is not at its default has an effect."""
     owner, wanted = _EFFECTIVE_WITH.get(name, ("", ""))
-    defaults = {field.name: field.default for field in fields(Search)}
-    if owner and getattr(search, owner) != wanted and getattr(search, name) != defaults[name]:
+    if owner and getattr(search, owner) != wanted and getattr(search, name) != _DEFAULTS[name]:
         raise StudyError(
             f"search.{name} has no effect while search.{owner} is {getattr(search, owner)!r}. "
             f"Set search.{owner} to {wanted}, or leave it out."
