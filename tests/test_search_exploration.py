@@ -14,7 +14,14 @@ from optuna.trial import FrozenTrial, TrialState
 from tiny_searches import make_search
 
 from rayoff.errors import ResultsError
-from rayoff.results import collect, confirmations, read_points
+from rayoff.results import (
+    baseline_point,
+    best_so_far,
+    collect,
+    confirmations,
+    is_baseline,
+    read_points,
+)
 from rayoff.search import RunFolder, exploration
 from rayoff.search.archive import Archive
 from rayoff.search.exploration import Exploration
@@ -401,6 +408,36 @@ def test_a_baseline_that_failed_is_tried_again_by_a_resume(tmp_path: Path) -> No
     rows: list[dict[str, Any]] = collect(course.folder.path).to_pylist()
     assert {row["arm"] for row in rows if row["baseline"]} == {"p004"}
     assert course.folder.is_complete()
+
+
+def test_a_baseline_that_failed_is_tried_again_beyond_the_budget(tmp_path: Path) -> None:
+    course = Course(tmp_path, num_points=99, hours=1.5 * SECONDS / 3600)
+    first = course.begin()
+    assert first is not None
+    course.exploration.trial_failed(first.trial_id)
+    course.run()
+    assert course.exploration.why_spent() is not None
+    for _ in range(2):  # a resume that is ended at once asks for no second one
+        course.again()
+    assert [one.state for one in course.told].count(TrialState.WAITING) == 1
+    course.run()
+    (again,) = [one for one in course.records if one.phase == "search" and is_baseline(vars(one))]
+    assert again.number > 0
+    assert course.folder.is_complete()
+    frame = collect(course.folder.path).to_pandas()
+    assert baseline_point(frame) == again.number
+    history = best_so_far(read_points(course.folder.path))
+    told = history.loc[history["origin"] == "baseline", "point"].tolist()
+    assert told == [again.number]
+    found = confirmations(read_points(course.folder.path))
+    assert found["origin"].tolist()[0] == "baseline"
+
+
+def test_values_that_are_copied_cost_no_device(tmp_path: Path) -> None:
+    hours = 1.9 * SECONDS / 3600  # four points of half a device each
+    course = Course(tmp_path, num_startup_points=60, num_points=60, device_hours=hours)
+    course.run()
+    assert len([one for one in course.records if one.phase == "search" and one.trials]) == 4
 
 
 def test_a_confirmation_that_failed_is_tried_again_by_a_resume(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def history_figure(history: pd.DataFrame) -> Figure:
         axes.step(
             history["order"].astype(float), history["best"], where="post", color=GOOD_COLOR, lw=2.0
         )
-        baseline = history.loc[history["point"] == 0, "score"]
+        baseline = history.loc[history["origin"] == "baseline", "score"]
         if len(baseline):
             axes.axhline(baseline.iloc[0], color=BASELINE_COLOR, lw=1.2, ls="--")
         axes.set_xlabel("points that had ended before")

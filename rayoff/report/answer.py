@@ -8,7 +8,7 @@ from rayoff.report.page import write_report
 from rayoff.report.search_answer import describe_search
 from rayoff.report.summary import summarize
 from rayoff.report.tables import render_table, rich_tables
-from rayoff.results import ENDED_STATUSES, STATUSES, count_runs, read_results
+from rayoff.results import ENDED_STATUSES, STATUSES, count_runs, is_over, read_results
 from rayoff.search.commands import shown, typed
 
 
@@ -28,7 +28,7 @@ def show_answer(run_folder: Path) -> None:
     num_runs = int(counts[list(STATUSES)].sum().sum())
     lines = []
     console = Console(highlight=False)
-    if num_ended < num_runs:
+    if num_ended < num_runs and not is_over(run_folder):
         go_on = typed("rayoff", "resume", shown(run_folder))
         lines.append(f"Unfinished: {num_ended} of {num_runs} runs have ended. Go on with: {go_on}")
     if not console.is_terminal:

@@ -38,7 +38,7 @@ from rayoff.report.stops import audit, check_forecasts
 from rayoff.report.summary import summarize
 from rayoff.report.tables import format_interval, notes
 from rayoff.report.waterfall import find_waterfalls
-from rayoff.results import arm_order, read_results, write_comparison, write_results
+from rayoff.results import arm_order, baseline_point, read_results, write_comparison, write_results
 
 SECTIONS = {
     "headline": "Answer",
@@ -158,7 +158,7 @@ def confirmation_of(frame: pd.DataFrame) -> pd.DataFrame:
         frame: results of a search.
     """
     fresh = frame.loc[frame["phase"] == "confirm"]
-    return fresh.assign(baseline=fresh["point"] == 0)
+    return fresh.assign(baseline=fresh["point"] == baseline_point(frame))
 
 
 def _context(

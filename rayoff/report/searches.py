@@ -14,6 +14,7 @@ from rayoff.results import (
     OBJECTIVES,
     best_so_far,
     confirmations,
+    is_baseline,
     pareto_front,
     read_dimensions,
     read_json,
@@ -110,7 +111,8 @@ def points_table(search: SearchResults) -> ReportTable:
         for point in shown.to_dict(orient="records")
     ]
     titles = ["point", "parameters", "state", "score", "diverged", "device [s]", "note"]
-    baseline = [index for index, number in enumerate(shown["point"]) if number == 0]
+    points = shown.to_dict(orient="records")
+    baseline = [index for index, point in enumerate(points) if is_baseline(point)]
     return ReportTable(
         name="points",
         about="the points of the search, the best first",

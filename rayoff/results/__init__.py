@@ -18,12 +18,21 @@ from rayoff.results.points import (
     OBJECTIVES,
     best_so_far,
     confirmations,
+    is_baseline,
+    is_over,
     pareto_front,
     read_dimensions,
     read_points,
     winner,
 )
-from rayoff.results.runs import ENDED_STATUSES, STATUSES, arm_order, count_runs, run_table
+from rayoff.results.runs import (
+    ENDED_STATUSES,
+    STATUSES,
+    arm_order,
+    baseline_point,
+    count_runs,
+    run_table,
+)
 from rayoff.results.schema import NUM_LAST_EVALUATIONS, RESULT_COLUMNS, write_metrics
 from rayoff.results.states import StateReader, TrialState
 
@@ -36,11 +45,14 @@ __all__ = [
     "StateReader",
     "TrialState",
     "arm_order",
+    "baseline_point",
     "best_so_far",
     "collect",
     "confirmations",
     "count_runs",
     "divergence_reasons",
+    "is_baseline",
+    "is_over",
     "measure_trial",
     "pareto_front",
     "read_dimensions",

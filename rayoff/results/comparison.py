@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from rayoff.errors import ResultsError
 from rayoff.results.folder import default_setting, read_results, write_results
+from rayoff.results.runs import baseline_point
 from rayoff.results.schema import RESULT_COLUMNS, replace_table
 
 
@@ -56,8 +57,9 @@ def _named(run_folder: Path, name: str) -> pd.DataFrame:
         write_results(run_folder)
     frame = read_results(run_folder)
     if bool(frame["phase"].notna().to_numpy().any()):
+        number = baseline_point(frame)
         frame = frame.loc[frame["phase"] == "confirm"]
-        frame = frame.assign(baseline=frame["point"] == 0, phase=None, point=None)
+        frame = frame.assign(baseline=frame["point"] == number, phase=None, point=None)
     if not len(frame):
         raise ResultsError(
             f"{run_folder} must hold a search whose winner was confirmed on fresh seeds, but got "

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from rayoff.config import AGENT_CONFIGS, TrialConfig
 from rayoff.errors import ResultsError
 from rayoff.results.json_files import read_json
-from rayoff.results.points import read_point_records
+from rayoff.results.points import is_baseline, read_point_records
 from rayoff.results.schema import METRIC_ALIASES, RESULT_COLUMNS, replace_table
 
 _IDENTITY_PATHS = ("algorithm", "data.source", "data.fraction", "seeds")
@@ -157,8 +157,7 @@ def _trials(run_folder: Path, study: dict[str, Any]) -> list[dict[str, Any]]:
     for record in read_point_records(run_folder):
         ended = record["ended"] is not None
         about = {"point": record["number"], "phase": record["phase"], "point_ended": ended}
-        given = (record["origin"], record["phase"]) == ("baseline", "search")
-        about["is_baseline"] = given and record["state"] != "failed"
+        about["is_baseline"] = record["phase"] == "search" and is_baseline(record)
         if record["state"] == "pruned":
             about["pruned"] = record["reason"]
         trials |= {trial["trial_id"]: trial | about for trial in record["trials"]}

@@ -5,6 +5,7 @@ of ``OBJECTIVES``, with the sampler, its seed and the budget. Trials of a point 
 as ``point`` in ``results.parquet``, and ``search`` or ``confirm`` as ``phase``.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +88,10 @@ def best_so_far(points: pd.DataFrame) -> pd.DataFrame:
         points: as ``read_points`` returns them.
 
     Returns:
-        ``order``, ``point``, ``score``, ``feasible`` and ``best``, the largest score of a
-        feasible point until then; nan before the first.
+        ``order``, ``point``, ``score``, ``feasible``, ``origin`` and ``best``, the largest score
+        of a feasible point until then; nan before the first.
     """
-    columns = ["order", "point", "score", "feasible"]
+    columns = ["order", "point", "score", "feasible", "origin"]
     ended = (points["phase"] == "search") & (points["state"] == "complete")
     history = pd.DataFrame(points.loc[ended, columns]).sort_values("order")
     scores = pd.Series(history["score"]).where(history["feasible"].astype(bool))
@@ -129,6 +130,20 @@ def winner(points: pd.DataFrame) -> dict[str, Any] | None:
     return {str(name): value for name, value in best[0].items()} if best else None
 
 
+def is_baseline(point: Mapping[Any, Any]) -> bool:
+    """Return whether a point is the baseline: one that failed is tried again by another.
+
+    Args:
+        point: a row of ``read_points``, or a record.
+    """
+    return point["origin"] == "baseline" and point["state"] != "failed"
+
+
+def is_over(run_folder: Path) -> bool:
+    """Return whether a search has spent its budget, and confirmed its winner."""
+    return (run_folder / "points" / "done").exists()
+
+
 def confirmations(points: pd.DataFrame) -> pd.DataFrame:
     """Return what became of the winner and the baseline on fresh seeds.
 
@@ -141,7 +156,8 @@ def confirmations(points: pd.DataFrame) -> pd.DataFrame:
     """
     confirmed = points.loc[(points["phase"] == "confirm") & points["score"].notna()]
     searched = points.loc[points["phase"] == "search"].set_index("point")["score"].to_dict()
-    found = pd.DataFrame(confirmed[["point", "origin"]]).sort_values("point")
+    found = pd.DataFrame(confirmed[["point", "origin"]])
+    found = found.sort_values("origin", key=lambda origin: origin != "baseline", kind="stable")
     found["search_score"] = [searched[number] for number in found["point"]]
     found["fresh_score"] = confirmed["score"]
     found["shrinkage"] = found["search_score"] - found["fresh_score"]

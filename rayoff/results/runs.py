@@ -43,6 +43,16 @@ def arm_order(frame: pd.DataFrame) -> list[str]:
     return arms["arm"].tolist()
 
 
+def baseline_point(frame: pd.DataFrame) -> int:
+    """Return the number of the point of a search that is its baseline.
+
+    Args:
+        frame: results of a search, as ``read_results`` returns them.
+    """
+    numbers = frame.loc[frame["baseline"].astype(bool), "point"].dropna()
+    return int(numbers.iloc[0]) if len(numbers) else 0
+
+
 def run_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Return one row for each run that trained, with the numbers that statistics are made of.
 

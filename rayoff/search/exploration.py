@@ -83,7 +83,7 @@ class Exploration:
     def next_trial(self) -> PlannedTrial | None:
         """Return the trial that begins next; None: none, or none before another one ends."""
         num_asked = 0
-        while not self._queue and self.why_spent() is None:
+        while not self._queue and (self.why_spent() is None or self._owes_baseline()):
             number, draw = self._journal.ask()
             self._begin(number, draw)
             num_asked += 1
@@ -91,6 +91,10 @@ class Exploration:
         if not self._queue and not self._left and not self._folder.is_searched():
             self._confirm()
         return self._queue.popleft() if self._queue else None
+
+    def _owes_baseline(self) -> bool:
+        """Return whether the baseline is still to come, which no budget can spare."""
+        return self._ledger.baseline is None and self._journal.num_waiting > 0
 
     def why_spent(self) -> str | None:
         """Return which budget is spent, as a sentence; None: none is."""
@@ -166,8 +170,7 @@ class Exploration:
         for number in untold:
             if f"{number:04d}" not in self._ledger:
                 self._begin(number, self._journal.ask_again(number))
-        all_given = len(self._ledger.searched) >= len(self._given)
-        if all_given and self._ledger.baseline is None:  # it failed
+        if self._ledger.baseline is None and not self._journal.num_waiting:  # it failed
             self._journal.enqueue(self._given[0].params)
 
     def _resume(self, record: PointRecord) -> None:

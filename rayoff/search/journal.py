@@ -68,6 +68,12 @@ class Journal:
         """Let ``ask`` give a point before the sampler's own."""
         self._study.enqueue_trial(dict(params))
 
+    @property
+    def num_waiting(self) -> int:
+        """Points that wait to be asked."""
+        waiting = self._study.get_trials(deepcopy=False, states=[TrialState.WAITING])
+        return len(waiting)
+
     def running(self) -> list[int]:
         """Return the numbers of the points that were asked for but not told."""
         found = self._study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
