@@ -187,6 +187,7 @@ def test_the_crash_is_seen_also_after_the_stop_of_a_run_that_trains_on() -> None
     seen = watch(monitor, diverging, 0.13)
     assert stopped.stop_step == seen.stop_step == 1600
     assert stopped.passed_step is None
+    assert seen.passed_step is not None
     assert seen.passed_step == passage_on(range(200, BUDGET, 200)) == 2800
     assert seen == replace(stopped, passed_step=2800)
     assert seen.forecast_low is not None

@@ -34,7 +34,8 @@ def main() -> None:
         run_config=tune.RunConfig(verbose=0),
     )
     results = tuner.fit()
-    print(json.dumps(sorted(result.metrics["taken"] - started for result in results)))
+    reports = [result.metrics for result in results if result.metrics is not None]
+    print(json.dumps(sorted(report["taken"] - started for report in reports)))
 
 
 if __name__ == "__main__":

@@ -75,14 +75,12 @@ def _blas_is_better(
     several draws are compared, over six orders of magnitude and with zeros as after a ReLU.
     """
     generator = torch.Generator().manual_seed(0)
+    draws = [[_random(*one, generator) for one in geometry] for _ in range(_NUM_COMPARED)]
+    products = [partial(function, *operands) for operands in draws]
     with torch.inference_mode():
-        for _ in range(_NUM_COMPARED):
-            operands = [_random(shape, stride, generator) for shape, stride in geometry]
-            product = partial(function, *operands)
-            by_blas = partial(_by_blas, product)
-            if not torch.equal(product(), by_blas()):
-                return False
-        return _seconds(by_blas) < _seconds(product)
+        if not all(torch.equal(product(), _by_blas(product)) for product in products):
+            return False
+        return _seconds(partial(_by_blas, products[0])) < _seconds(products[0])
 
 
 def _random(shape: tuple[int, ...], stride: tuple[int, ...], generator: torch.Generator) -> Tensor:
