@@ -150,6 +150,7 @@ HISTORY = pd.DataFrame(
     {
         "order": pd.array([0, 1, 2], dtype="Int64"),
         "point": [0, 2, 1],
+        "origin": ["baseline", "sampled", "sampled"],
         "score": [10.0, 50.0, 30.0],
         "feasible": pd.array([True, False, True], dtype="boolean"),
         "best": [10.0, 10.0, 30.0],

@@ -118,7 +118,8 @@ def test_a_point_that_diverged_is_a_result_and_a_violation(ran: RunFolder) -> No
 def test_points_are_in_tensorboard_as_the_trials_of_a_factorial_are(ran: RunFolder) -> None:
     runs = {path.parent for path in ran.path.rglob("events.out.tfevents.*")}
     for trial in ran.planned:
-        assert ran.path / "tensorboard" / trial.trial_id in runs
+        assert ran.path / "tensorboard" / trial.arm in runs
+        assert ran.trial_folder(trial.trial_id) in runs
         assert ran.trial_folder(trial.trial_id) / f"s{trial.config.seeds[0]}" in runs
 
 
