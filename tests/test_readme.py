@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from finished_runs import train_here
+from tiny_studies import study_text
 from toy_pendulum import write_pendulum
 
 from rayoff.search.planning import warnings
@@ -14,32 +15,7 @@ REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
 STUDY, SEARCH, NOTEBOOK = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
-SMALL = '''"""Does the notebook work?"""
-
-from rayoff.study import Axis, Study
-
-
-def study() -> Study:
-    return Study(
-        name="quickstart",
-        base="td3",
-        axes=[Axis("critic.norm", ["none", "layer"])],
-        datasets=["parquet:pendulum.parquet"],
-        seeds=range(2),
-        baseline={"critic.norm": "none"},
-        settings={
-            "num_steps": 40,
-            "batch_size": 64,
-            "critic.width": 32,
-            "actor.width": 32,
-            "seem.period": 20,
-            "seem.num_rows": 32,
-            "stopper.mode": "observe",
-            "evaluation.period": 20,
-            "evaluation.num_episodes": 1,
-        },
-    )
-'''
+SMALL = study_text("quickstart", num_steps=40, evaluation_period=20)
 
 
 @pytest.fixture

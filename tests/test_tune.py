@@ -21,6 +21,7 @@ import minari
 import pandas as pd
 import pytest
 import torch
+from tiny_studies import study_text
 from toy_pendulum import write_pendulum
 
 from rayoff import tune
@@ -37,32 +38,7 @@ from rayoff.trial import Row, Trial
 
 ROOT = Path(__file__).parent.parent
 
-STUDY = '''"""Does the command work?"""
-
-from rayoff.study import Axis, Study
-
-
-def study() -> Study:
-    return Study(
-        name="command",
-        base="td3",
-        axes=[Axis("critic.norm", ["none", "layer"])],
-        datasets=["parquet:pendulum.parquet"],
-        seeds=range(2),
-        baseline={"critic.norm": "none"},
-        settings={
-            "num_steps": 400,
-            "batch_size": 64,
-            "critic.width": 32,
-            "actor.width": 32,
-            "seem.period": 20,
-            "seem.num_rows": 32,
-            "stopper.mode": "observe",
-            "evaluation.period": 100,
-            "evaluation.num_episodes": 1,
-        },
-    )
-'''
+STUDY = study_text("command", num_steps=400, evaluation_period=100)
 
 
 @pytest.fixture

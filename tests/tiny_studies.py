@@ -37,3 +37,37 @@ def make_study(source: str, **changes: Any) -> Study:  # noqa: ANN401 - fields o
         "settings": settings | changes.pop("settings", {}),
     }
     return Study(**fields | changes)
+
+
+_FILE = '''"""Does the command work?"""
+
+from rayoff.study import Axis, Study
+
+
+def study() -> Study:
+    return Study(
+        name="NAME",
+        base="td3",
+        axes=[Axis("critic.norm", ["none", "layer"])],
+        datasets=["parquet:pendulum.parquet"],
+        seeds=range(2),
+        baseline={"critic.norm": "none"},
+        settings={
+            "num_steps": NUM_STEPS,
+            "batch_size": 64,
+            "critic.width": 32,
+            "actor.width": 32,
+            "seem.period": 20,
+            "seem.num_rows": 32,
+            "stopper.mode": "observe",
+            "evaluation.period": EVALUATION_PERIOD,
+            "evaluation.num_episodes": 1,
+        },
+    )
+'''
+
+
+def study_text(name: str, *, num_steps: int, evaluation_period: int) -> str:
+    """Return the text of a file with a study on ``pendulum.parquet`` in the working directory."""
+    text = _FILE.replace("EVALUATION_PERIOD", str(evaluation_period))
+    return text.replace("NUM_STEPS", str(num_steps)).replace("NAME", name)

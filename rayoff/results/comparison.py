@@ -7,9 +7,10 @@ import pandas as pd
 import pyarrow as pa
 
 from rayoff.errors import ResultsError
-from rayoff.results.folder import default_setting, read_results, write_results
+from rayoff.results.folder import read_results, write_results
 from rayoff.results.runs import baseline_point
 from rayoff.results.schema import RESULT_COLUMNS, replace_table
+from rayoff.results.settings import default_setting
 
 
 def write_comparison(run_folders: Sequence[Path], folder: Path) -> Path:

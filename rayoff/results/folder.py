@@ -1,7 +1,6 @@
 """A run folder as one table: the study's trials joined with the metrics that they wrote."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from operator import ne
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rayoff.config import AGENT_CONFIGS, TrialConfig
 from rayoff.errors import ResultsError
 from rayoff.results.json_files import read_json
 from rayoff.results.points import is_baseline, read_point_records
 from rayoff.results.schema import METRIC_ALIASES, RESULT_COLUMNS, replace_table
-
-_IDENTITY_PATHS = ("algorithm", "data.source", "data.fraction", "seeds")
+from rayoff.results.settings import config_columns, flatten
 
 
 def collect(run_folder: Path) -> pa.Table:
@@ -31,10 +28,10 @@ def collect(run_folder: Path) -> pa.Table:
     """
     study = read_json(run_folder / "study.json")
     trials = _trials(run_folder, study)
-    configs = [_flatten(trial["config"]) for trial in trials]
+    configs = [flatten(trial["config"]) for trial in trials]
     baseline = _baseline_arm(study, trials, configs)
     references = study.get("references", {})
-    columns = _config_columns(configs)
+    columns = config_columns(configs)
     parts = []
     for index, trial in enumerate(trials):
         folder = run_folder / "trials" / trial["trial_id"]
@@ -66,7 +63,7 @@ def planned_trials(run_folder: Path) -> tuple[list[dict[str, Any]], str]:
     """
     study = read_json(run_folder / "study.json")
     trials = _trials(run_folder, study)
-    configs = [_flatten(trial["config"]) for trial in trials]
+    configs = [flatten(trial["config"]) for trial in trials]
     return trials, _baseline_arm(study, trials, configs)
 
 
@@ -107,16 +104,6 @@ def read_results(path: Path) -> pd.DataFrame:
     if missing:
         raise ResultsError(f"{path} must be written by rayoff but got no column {missing[0]!r}.")
     return frame
-
-
-def default_setting(algorithm: str, column: str) -> Any:  # noqa: ANN401
-    """Return the default of a setting; None where an algorithm has no such setting.
-
-    Args:
-        algorithm: a key of ``rayoff.agents``.
-        column: of the results, such as ``config.critic.norm``.
-    """
-    return _defaults({"algorithm": algorithm}).get(column.removeprefix("config."))
 
 
 def divergence_reasons(trial_folder: Path) -> dict[int, str]:
@@ -254,51 +241,6 @@ def _ordered(table: pa.Table) -> pa.Table:
     settings = [name for name in table.column_names if name.startswith("config.")]
     metrics = sorted(set(table.column_names) - set(RESULT_COLUMNS) - set(settings))
     return table.select([*RESULT_COLUMNS, *settings, *metrics])
-
-
-def _flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings by their path, as ``critic.norm``."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
-
-
-def _config_columns(configs: list[dict[str, Any]]) -> list[tuple[str, pa.DataType, list[Any]]]:
-    """Return name, type and one value per trial of every setting worth a column."""
-    paths = dict.fromkeys(path for config in configs for path in config)
-    defaults = [_defaults(config) for config in configs]
-    columns = []
-    for path in paths:
-        used = [
-            (c[path], d.get(path)) for c, d in zip(configs, defaults, strict=True) if path in c
-        ]
-        varied = any(value != used[0][0] for value, _ in used)
-        if path in _IDENTITY_PATHS or not (varied or any(v != default for v, default in used)):
-            continue
-        kind = _arrow_type([value for value, _ in used])
-        values = [config.get(path) for config in configs]
-        if kind == pa.string():
-            values = [None if value is None else str(value) for value in values]
-        columns.append((f"config.{path}", kind, values))
-    return columns
-
-
-def _defaults(config: dict[str, Any]) -> dict[str, Any]:
-    algorithm = config.get("algorithm", TrialConfig().algorithm)
-    agent = AGENT_CONFIGS.get(algorithm, type(TrialConfig().agent))
-    return _flatten(asdict(TrialConfig(algorithm=algorithm, agent=agent())))
-
-
-def _arrow_type(values: list[Any]) -> pa.DataType:
-    kinds = {type(value) for value in values if value is not None}
-    natives = {bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
-    if kinds == {int, float}:
-        return pa.float64()
-    return natives.get(kinds.pop(), pa.string()) if len(kinds) == 1 else pa.string()
 
 
 def _baseline_arm(

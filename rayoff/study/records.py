@@ -29,7 +29,7 @@ class PointRecord:
     """One point of a search, or its confirmation on fresh seeds."""
 
     number: int
-    """Number in the order of suggestion, as in Optuna's journal; 0 is the baseline."""
+    """Number in the order of suggestion, as in Optuna's journal; 0 is the baseline's first try."""
     phase: Phase
     """``search``, or ``confirm``: the same point trained again on seeds that no search saw."""
     origin: Origin
