@@ -173,7 +173,8 @@ def test_no_module_shadows_the_standard_library_or_a_dependency() -> None:
     [
         ("rayoff", ("numpy", "pandas", "pyarrow", "torch", "ray", "gymnasium")),
         ("rayoff.config", ("numpy", "torch", "ray")),
-        ("rayoff.study", ("numpy", "torch", "ray", "gymnasium")),
+        ("rayoff.study", ("numpy", "torch", "ray", "gymnasium", "pydantic")),
+        ("rayoff.tune", ("numpy", "pyarrow", "torch", "ray", "pydantic")),
         ("rayoff.data", ("torch", "ray", "pandas", *sorted(SIMULATORS_AND_READERS))),
         ("rayoff.results", ("torch", "ray")),
         ("rayoff.report", ("torch", "ray")),

@@ -6,8 +6,6 @@ from dataclasses import fields, replace
 from functools import lru_cache
 from typing import Any, Literal
 
-from pydantic import Field
-
 from rayoff.errors import StudyError
 from rayoff.study.checks import check_list, check_lists, check_open_path
 from rayoff.study.design import FRACTION, Scalar, Study, did_you_mean, located
@@ -15,12 +13,12 @@ from rayoff.study.plan import PlannedTrial, cells_of, check_effects
 from rayoff.study.points import PlannedPoint, given_points, sampled_point, search_of
 from rayoff.study.search import OBJECTIVES, Search
 from rayoff.study.space import Dimension, describe
-from rayoff.study.values import as_written, check_value, validated
+from rayoff.study.values import Bounds, as_written, check_value, validated
 
 NUM_SAMPLES = 200
 """Points that are drawn at random and checked before a search starts."""
 
-_AT_LEAST_ONE, _NOT_NEGATIVE, _POSITIVE = Field(ge=1), Field(ge=0), Field(gt=0)
+_AT_LEAST_ONE, _NOT_NEGATIVE, _POSITIVE = Bounds(ge=1), Bounds(ge=0), Bounds(gt=0)
 
 FIELDS: dict[str, tuple[Any, Any]] = {
     "num_points": (int | None, _AT_LEAST_ONE),
@@ -29,11 +27,11 @@ FIELDS: dict[str, tuple[Any, Any]] = {
     "sampler": (Literal["tpe", "random"], None),
     "seed": (int, _NOT_NEGATIVE),
     "num_startup_points": (int, _AT_LEAST_ONE),
-    "max_divergence_rate": (float, Field(ge=0, le=1)),
+    "max_divergence_rate": (float, Bounds(ge=0, le=1)),
     "num_confirm_seeds": (int, _NOT_NEGATIVE),
     "early_stopping": (Literal["none", "asha"], None),
-    "reduction_factor": (int, Field(ge=2)),
-    "min_steps_fraction": (float, Field(gt=0, lt=1)),
+    "reduction_factor": (int, Bounds(ge=2)),
+    "min_steps_fraction": (float, Bounds(gt=0, lt=1)),
 }
 """Type and bounds of each field that the command line may change, but for the objectives."""
 

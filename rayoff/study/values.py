@@ -2,19 +2,30 @@
 
 from functools import cache
 from types import NoneType
-from typing import Annotated, Any, Literal, get_args, get_origin
-
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 from rayoff.errors import StudyError
 from rayoff.study.design import Scalar, did_you_mean
 from rayoff.study.paths import field_types
 
-_POSITIVE = Field(gt=0)
-_NOT_NEGATIVE = Field(ge=0)
-_AT_LEAST_ONE = Field(ge=1)
-_SHARE = Field(gt=0, le=1)
-_BELOW_ONE = Field(ge=0, lt=1)
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+
+class Bounds(NamedTuple):
+    """Between what a number must lie; None: it may be any on that side."""
+
+    gt: float | None = None
+    ge: float | None = None
+    lt: float | None = None
+    le: float | None = None
+
+
+_POSITIVE = Bounds(gt=0)
+_NOT_NEGATIVE = Bounds(ge=0)
+_AT_LEAST_ONE = Bounds(ge=1)
+_SHARE = Bounds(gt=0, le=1)
+_BELOW_ONE = Bounds(ge=0, lt=1)
 
 _NETWORK_RANGES = {
     "depth": _AT_LEAST_ONE,
@@ -23,7 +34,7 @@ _NETWORK_RANGES = {
     "dropout": _BELOW_ONE,
 }
 
-RANGES: dict[str, Any] = {
+RANGES: dict[str, Bounds] = {
     "data.fraction": _SHARE,
     "data.subset_seed": _NOT_NEGATIVE,
     "data.reward_scale": _POSITIVE,
@@ -54,15 +65,15 @@ RANGES: dict[str, Any] = {
     "stopper.suspect_factor": _POSITIVE,
     "stopper.confirm_factor": _POSITIVE,
     "stopper.diverged_factor": _POSITIVE,
-    "stopper.num_fitted": Field(ge=3),
-    "stopper.fit_fraction": Field(gt=0, lt=1),
+    "stopper.num_fitted": Bounds(ge=3),
+    "stopper.fit_fraction": Bounds(gt=0, lt=1),
     "stopper.num_confirmed": _AT_LEAST_ONE,
     "stopper.ceiling_factor": _POSITIVE,
     "stopper.num_above_ceiling": _AT_LEAST_ONE,
-    "stopper.seem_held": Field(ge=0, le=1),
+    "stopper.seem_held": Bounds(ge=0, le=1),
     "stopper.horizon_fraction": _SHARE,
     "stopper.probe_speedup": _AT_LEAST_ONE,
-    "stopper.audit_fraction": Field(ge=0, le=1),
+    "stopper.audit_fraction": Bounds(ge=0, le=1),
     "evaluation.period": _NOT_NEGATIVE,
     "evaluation.num_episodes": _AT_LEAST_ONE,
     "evaluation.seed": _NOT_NEGATIVE,
@@ -95,7 +106,7 @@ def parse_value(path: str, text: str) -> Scalar:
 def validated(
     name: str,
     annotation: Any,  # noqa: ANN401 - a type
-    bounds: Any,  # noqa: ANN401 - pydantic's Field
+    bounds: Bounds | None,
     value: object,
     *,
     strict: bool,
@@ -105,7 +116,7 @@ def validated(
     Args:
         name: of what it is a value of, for messages.
         annotation: the type; ``X | None`` takes none too.
-        bounds: a ``Field`` of pydantic, or None.
+        bounds: of a number; None: it has none.
         value: to be checked; a text where not strict.
         strict: whether it must have the type, but for an integer that stands for a float;
             else it is read from text.
@@ -113,6 +124,8 @@ def validated(
     Raises:
         StudyError: it is of another type, not among the choices, or out of range.
     """
+    from pydantic import ValidationError  # takes 0.1 s, which the command's help does without
+
     optional = NoneType in get_args(annotation)
     if optional and value is None:
         return None
@@ -139,12 +152,14 @@ def as_written(annotation: Any, text: str) -> str | None:  # noqa: ANN401 - a ty
 
 
 @cache
-def _adapter(annotation: Any, bounds: Any) -> TypeAdapter[Any]:  # noqa: ANN401
+def _adapter(annotation: Any, bounds: Bounds | None) -> "TypeAdapter[Any]":  # noqa: ANN401
+    from pydantic import ConfigDict, Field, TypeAdapter
+
     present = [part for part in get_args(annotation) if part is not NoneType]
     if NoneType in get_args(annotation):
         (annotation,) = present
     if bounds is not None:
-        annotation = Annotated[annotation, bounds]
+        annotation = Annotated[annotation, Field(**bounds._asdict())]
     return TypeAdapter[Any](annotation, config=ConfigDict(allow_inf_nan=False))
 
 
