@@ -6,41 +6,13 @@ Shapes: G networks (K runs, or K runs times N critics, flattened), B batch, I in
 units; ``lead`` is (K,) or (K, N), and parameters have shape (*lead, ...).
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from rayoff.draws import Draws
 from rayoff.networks.initialization import initial_parameters
+from rayoff.networks.narrow import ColumnMap
 from rayoff.networks.precision import affine
-
-
-class _ColumnMap(torch.autograd.Function):
-    """Affine map to one output unit, as the heads of critics have.
-
-    Batched matrix products are two to five times slower on such shapes than the same sums
-    written as elementwise products and row vectors. They are sums of float32 in every precision.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:  # noqa: ANN401 - torch's context
-        """Return x W + b, (G, B, 1), for x (G, B, I), W (G, I, 1) and b (*lead, 1)."""
-        ctx.save_for_backward(x, weight)
-        ctx.bias_shape = bias.shape
-        return torch.linalg.vecdot(x, weight.mT).add_(bias.view(-1, 1))[..., None]
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        """Return the gradients of x, W and b that are asked for."""
-        (grad,) = grads  # (G, B, 1)
-        x, weight = ctx.saved_tensors
-        asks_x, asks_weight, asks_bias = ctx.needs_input_grad
-        return (
-            grad * weight.mT if asks_x else None,
-            torch.bmm(grad.mT, x).mT if asks_weight else None,
-            grad.sum(1).view(ctx.bias_shape) if asks_bias else None,
-        )
 
 
 class StackedLinear(nn.Module):
@@ -65,7 +37,7 @@ class StackedLinear(nn.Module):
         if self.bias is None:
             return affine(x, weight, None)
         if weight.shape[-1] == 1:
-            return _ColumnMap.apply(x, weight, self.bias)
+            return ColumnMap.apply(x, weight, self.bias)
         return affine(x, weight, self.bias.flatten(0, -2)[:, None])
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rayoff.config import Precision
 from rayoff.errors import StudyError
+from rayoff.networks.narrow import NARROW, NarrowMap
 
 _PRECISION: ContextVar[Precision] = ContextVar("_PRECISION", default="float32")
 
@@ -68,6 +69,10 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         bias: (G, 1, O) or none.
     """
     if _PRECISION.get() != "bfloat16":
-        return torch.bmm(x, weight) if bias is None else torch.baddbmm(bias, x, weight)
+        if bias is None:
+            return torch.bmm(x, weight)
+        if x.is_cpu and weight.shape[-1] <= NARROW:
+            return NarrowMap.apply(x, weight, bias)
+        return torch.baddbmm(bias, x, weight)
     product = torch.bmm(x.bfloat16(), weight.bfloat16()).float()
     return product if bias is None else product + bias
