@@ -3,6 +3,7 @@
 Nothing here may fail a study: what cannot be found out is None. No heavy package is imported.
 """
 
+import hashlib
 import os
 import platform
 import shlex
@@ -26,7 +27,7 @@ _TIMEOUT = 5.0
 def gather(command: Sequence[str] | None = None) -> dict[str, Any]:
     """Return what must be known to repeat a result, ready for JSON.
 
-    Takes some 0.05 s, and as long as ``nvidia-smi`` does where there are GPUs.
+    Takes some 0.15 s, and as long as ``nvidia-smi`` does where there are GPUs.
 
     Args:
         command: the command line of the study; None: that of this process.
@@ -35,14 +36,17 @@ def gather(command: Sequence[str] | None = None) -> dict[str, Any]:
         ``command`` (quoted for a shell), ``started`` (UTC, ISO 8601), ``git`` (None outside a
         repository; else ``repository``, ``commit``, ``diff`` of the tracked files against it
         and names of ``untracked`` ones), ``packages`` (version by name, None where absent),
-        ``python``, ``platform``, ``host``, ``cpu`` (``model``, ``count``, and ``usable`` by this
-        process) and ``gpus`` (``name``, ``memory``, ``driver`` of each).
+        ``environment`` (``freeze`` of all installed packages, as pip takes it, and its
+        ``sha256``: equal ones are equal environments), ``python``, ``platform``, ``host``,
+        ``cpu`` (``model``, ``count``, and ``usable`` by this process) and ``gpus`` (``name``,
+        ``memory``, ``driver`` of each).
     """
     return {
         "command": describe_command(sys.orig_argv if command is None else command),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "git": _git_state(),
         "packages": {name: _version(name) for name in _PACKAGES},
+        "environment": _environment(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "host": platform.node(),
@@ -101,6 +105,13 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _environment() -> dict[str, Any]:
+    """Return what is installed, and what tells one such environment from another."""
+    found = metadata.distributions()
+    freeze = sorted({f"{one.name.lower()}=={one.version}" for one in found if one.name})
+    return {"sha256": hashlib.sha256("\n".join(freeze).encode()).hexdigest(), "freeze": freeze}
 
 
 def _cpu_model() -> str | None:

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,24 @@ def test_versions_equal_what_the_packages_say_of_themselves() -> None:
 def test_a_package_that_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provenance, "_PACKAGES", ("torch", "no-such-distribution"))
     assert gather()["packages"] == {"torch": torch.__version__, "no-such-distribution": None}
+
+
+def test_the_environment_is_told_apart_by_every_package_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = gather()["environment"]
+    added = tmp_path / "Extra_thing-1.2.dist-info"
+    added.mkdir()
+    (added / "METADATA").write_text("Metadata-Version: 2.1\nName: Extra-thing\nVersion: 1.2\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    after = gather()["environment"]
+
+    assert f"torch=={metadata.version('torch')}" in before["freeze"]
+    assert before["freeze"] == sorted(before["freeze"])
+    assert sorted({*before["freeze"], "extra-thing==1.2"}) == after["freeze"]
+    assert after["sha256"] != before["sha256"]
+    monkeypatch.undo()
+    assert gather()["environment"] == before
 
 
 def test_machine_and_time_are_recorded_as_json() -> None:

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -160,6 +161,12 @@ def test_a_new_run_folder_can_be_opened_and_is_unfinished(study: Study, tmp_path
     assert opened.unfinished() == trials(study)
     provenance = json.loads((made.path / "provenance.json").read_text())
     assert provenance["command"] == "rayoff run 'tiny study'"
+
+    made.note_end()
+    ended = json.loads((made.path / "provenance.json").read_text())["ended"]
+    assert provenance["started"] <= ended <= datetime.now(UTC).isoformat()
+    made.note_end()
+    assert json.loads((made.path / "provenance.json").read_text()) == provenance | {"ended": ended}
 
 
 def test_a_study_that_is_unfinished_is_not_run_again_but_resumed(
@@ -319,6 +326,11 @@ def test_facts_of_the_data_are_kept_beside_the_settings(ran: RunFolder) -> None:
     assert content["config"]["data"]["fraction"] == 0.5
     assert content["facts"]["num_trained_rows"] == 500
     assert content["facts"]["ref_max"] == -150.0
+
+
+def test_the_end_of_a_study_is_noted_where_it_comes_from(ran: RunFolder) -> None:
+    provenance = json.loads((ran.path / "provenance.json").read_text())
+    assert provenance["started"] <= provenance["ended"] <= datetime.now(UTC).isoformat()
 
 
 def test_a_finished_study_is_left_as_it_is(ran: RunFolder) -> None:

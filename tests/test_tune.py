@@ -308,7 +308,7 @@ def test_resumes_are_noted_beside_where_the_study_came_from(
     assert tune.main(["run", "command.py"]) == 130
     (folder,) = (here / "runs").iterdir()
     first = json.loads((folder / "provenance.json").read_text())
-    assert "resumed" not in first
+    assert not {"resumed", "ended"} & set(first)
     for command in (["rayoff", "resume", "runs/a"], ["rayoff", "resume", "a b"]):
         monkeypatch.setattr(sys, "orig_argv", command)
         assert tune.main(["resume", str(folder)]) == 130
@@ -316,6 +316,7 @@ def test_resumes_are_noted_beside_where_the_study_came_from(
     resumed = provenance.pop("resumed")
     assert provenance == first
     assert [one["command"] for one in resumed] == ["rayoff resume runs/a", "rayoff resume 'a b'"]
+    assert {one["environment"] for one in resumed} == {first["environment"]["sha256"]}
     git = first["git"]
     assert [one["commit"] for one in resumed] == [git and git["commit"]] * 2
     assert all(first["started"] <= one["time"] for one in resumed)

@@ -126,9 +126,13 @@ def train(
             if current.started:
                 let_trials_use_ready_workers()
             if folder.study.search is None:
-                return _train_all(folder, job, packing, resources, supervision, current)
-            assert measure is not None
-            return _explore(folder, job, packing, measure, supervision, current)
+                outcome = _train_all(folder, job, packing, resources, supervision, current)
+            else:
+                assert measure is not None
+                outcome = _explore(folder, job, packing, measure, supervision, current)
+        if folder.is_complete():
+            folder.note_end()
+        return outcome
 
 
 def _train_all(

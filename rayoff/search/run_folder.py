@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -113,7 +113,7 @@ class RunFolder:
         return cls(path, from_json(file.read_text(encoding="utf-8")))
 
     def note_resume(self, command: Sequence[str]) -> None:
-        """Append command, commit, diff and time of a resume to ``provenance.json``.
+        """Append command, commit, diff, environment and time of a resume to ``provenance.json``.
 
         Args:
             command: the command line.
@@ -126,9 +126,19 @@ class RunFolder:
             "command": now["command"],
             "commit": git["commit"],
             "diff": git["diff"],
+            "environment": now["environment"]["sha256"],
             "time": now["started"],
         }
         _write_json(path, provenance | {"resumed": [*provenance.get("resumed", []), entry]})
+
+    def note_end(self) -> None:
+        """Note in ``provenance.json`` that the study has just ended, unless it had before."""
+        path = self.path / "provenance.json"
+        provenance = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if "ended" not in provenance:
+            _write_json(
+                path, provenance | {"ended": datetime.now(UTC).isoformat(timespec="seconds")}
+            )
 
     def trial_folder(self, trial_id: str) -> Path:
         """Return where a trial's files lie."""
