@@ -18,7 +18,7 @@ def space(point: Point) -> None:
         point.suggest_categorical("critic.norm_position", ["before", "after"])
     point.suggest_categorical("critic.activation", ["relu", "elu", "silu", "mish"])
     point.suggest_int("critic.depth", 2, 3)
-    point.suggest_int("critic.width", 128, 384, step=128)
+    point.suggest_int("critic.width", 64, 256, step=64)
     num_critics = point.suggest_int("critic.num_critics", 1, 4)
     if num_critics > 1:
         point.suggest_categorical("critic.reducer", ["min", "mean", "independent"])
