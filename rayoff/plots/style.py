@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
@@ -72,9 +74,11 @@ def save_figure(figure: Figure, path: Path) -> list[Path]:
         if engine := figure.get_layout_engine():
             engine.execute(figure)  # once, where each file would lay it out again
             figure.set_layout_engine("none")
-        figure.savefig(paths[0], metadata={"Date": None, "Creator": None})
-        dates: dict[str, Any] = {"CreationDate": None, "Creator": None, "Producer": None}
-        figure.savefig(paths[1], metadata=dates)
+        # Figure.savefig would draw each twice, once for a layout that it no longer has.
+        without = {"Date": None, "Creator": None}
+        FigureCanvasSVG(figure).print_svg(paths[0], metadata=without)
+        without = {"CreationDate": None, "Creator": None, "Producer": None}
+        FigureCanvasPdf(figure).print_pdf(paths[1], metadata=without)
     return paths
 
 
