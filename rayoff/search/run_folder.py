@@ -174,7 +174,7 @@ class RunFolder:
             "device-hours": self.study.search.device_hours,
         }
         told = " or ".join(f"{most:g} {unit}" for unit, most in budget.items() if most is not None)
-        return f"A search of {told}, of which {ended} points have ended,"
+        return f"A search of {told}" + (f", of which {ended} points have ended," if ended else "")
 
     def is_searched(self) -> bool:
         """Return whether a search has spent its budget, and confirmed its winner."""
