@@ -40,7 +40,7 @@ def _mix(x: Tensor) -> Tensor:
 _SMALL = 4096
 
 DrawKey = tuple[object, ...]
-"""Kind, stream, shape, and what else the numbers depend on."""
+"""Kind, stream, shape of the random bits, and what else the numbers depend on."""
 
 
 class Draws:
@@ -96,6 +96,19 @@ class Draws:
         """
         key = ("integers", stream, shape, high)
         return self._take(key, lambda bits: (((bits >> 32) & 0xFFFFFFFF) * high) >> 32)
+
+    def kept(self, stream: str, shape: tuple[int, ...], rate: float) -> Tensor:
+        """Return which values a dropout of ``rate`` keeps, bool, (K, *shape).
+
+        16 bits decide on each, so that the share which is dropped is within 2**-17 of the rate.
+        """
+        num_values = math.prod(shape)
+        first_kept = round(rate * 2**16) - 2**15
+
+        def compare(bits: Tensor) -> Tensor:
+            return (bits.view(torch.int16)[..., :num_values] >= first_kept).unflatten(-1, shape)
+
+        return self._take(("kept", stream, (-(-num_values // 4),), shape, rate), compare)
 
     def _take(self, key: DrawKey, convert: Callable[[Tensor], Tensor]) -> Tensor:
         """Return the numbers of this step from the block of ``key``, made where it is missing."""

@@ -5,6 +5,7 @@ p-values of a test (Bonferroni).
 """
 
 import math
+import sys
 import zlib
 from collections.abc import Iterator
 from itertools import islice
@@ -23,6 +24,9 @@ GOLDEN, MULTIPLIER_1, MULTIPLIER_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x9
 SEEDS = [0, 1, 2, 3, 12345, 2**31, 2**62 + 1, -1]
 SHAPES = [(1,), (7,), (3, 5), (33, 19), (129, 67)]
 """The last is larger than what is drawn ahead; no size is a multiple of a vector register."""
+
+
+KINDS = ["uniform", "normal", "integers", "kept"]
 
 
 def finalise(state: int) -> int:
@@ -50,6 +54,8 @@ def draws(*seeds: int, step: int = 0, num_ahead: int = 1) -> Draws:
 def numbers(source: Draws, kind: str, stream: str, shape: tuple[int, ...]) -> Tensor:
     if kind == "integers":
         return source.integers(stream, shape, 1000)
+    if kind == "kept":
+        return source.kept(stream, shape, 0.3)
     return getattr(source, kind)(stream, shape)
 
 
@@ -91,8 +97,28 @@ def test_numbers_are_those_of_splitmix64_keyed_by_seed_stream_and_step(
     np.testing.assert_allclose(normal.flatten(1), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("rate", [0.01, 0.5, 0.9])
+def test_what_is_kept_is_decided_by_a_quarter_of_the_bits_for_each(rate: float) -> None:
+    kept = draws(*SEEDS, step=7).kept("x", (3, 7), rate)
+    assert kept.dtype == torch.bool
+    for row, seed in zip(kept.flatten(1).tolist(), SEEDS, strict=True):
+        bits = expected_bits(seed, "x", 7, 6)
+        quarters = b"".join(number.to_bytes(8, sys.byteorder) for number in bits)
+        values = np.frombuffer(quarters, np.int16)[:21].astype(int) + 2**15
+        assert row == (values >= round(rate * 2**16)).tolist()
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.1, 0.9])
+def test_the_share_that_is_dropped_is_the_rate(rate: float) -> None:
+    tests = []
+    for seed in range(5):
+        dropped = ~draws(seed).kept("x", (400, 501), rate)
+        tests.append(stats.binomtest(int(dropped.sum()), dropped.numel(), rate).pvalue)
+    assert_plausible(tests)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("kind", ["uniform", "normal", "integers"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_run_draws_the_same_bits_alone_and_stacked(kind: str, shape: tuple[int, ...]) -> None:
     stacked = numbers(draws(*SEEDS, step=3), kind, "x", shape)
     assert stacked.shape == (len(SEEDS), *shape)
@@ -102,7 +128,7 @@ def test_a_run_draws_the_same_bits_alone_and_stacked(kind: str, shape: tuple[int
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("kind", ["uniform", "normal", "integers"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_numbers_made_ahead_are_those_of_each_step(kind: str, shape: tuple[int, ...]) -> None:
     ahead = draws(0, 1, step=5, num_ahead=4)
     for step in range(5, 15):
@@ -133,7 +159,7 @@ def test_seeking_forgets_what_was_made_ahead() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("kind", ["uniform", "normal", "integers"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_held_numbers_are_those_of_each_step_in_one_tensor(
     kind: str, shape: tuple[int, ...]
 ) -> None:
@@ -163,7 +189,7 @@ def test_held_numbers_can_be_filled_without_being_asked_for() -> None:
         assert list(held.asked) == keys
 
 
-@pytest.mark.parametrize("kind", ["uniform", "normal", "integers"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", [(1,), (3, 5), (300, 129)])
 def test_numbers_made_ahead_for_captured_steps_are_those_of_each_step(
     kind: str, shape: tuple[int, ...]

@@ -71,8 +71,8 @@ class Block(nn.Module):
             raise ValueError(f"dropout in mode {mode!r} needs draws but got None.")
         num_runs = len(draws.seeds)
         shape = (x.shape[0] // num_runs, *x.shape[1:])  # (N, B, H) of each run
-        kept = draws.uniform(f"{self.stream}/dropout/{mode}", shape) >= self.dropout
-        return x * kept.view_as(x) / (1 - self.dropout)
+        kept = draws.kept(f"{self.stream}/dropout/{mode}", shape, self.dropout)
+        return x * (kept.view_as(x) / (1 - self.dropout))
 
 
 class StackedMLP(nn.Module):
