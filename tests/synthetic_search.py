@@ -52,7 +52,7 @@ def make_search_folder(
         if number == 1:
             record = replace(record, origin="sampled", same_as=0, trials=[])
         records.append(record)
-    _write_study(folder, records[0], objectives)
+    _write_study(folder, records[0], objectives, num_points)
     _write_provenance(folder)
     for record in records:
         for trial in record.trials:
@@ -61,6 +61,7 @@ def make_search_folder(
     _end(folder, records[: num_points - num_running])
     if num_confirm_seeds and not num_running:
         _confirm(folder, records, num_confirm_seeds, rng)
+        (folder / "points" / "done").touch()
     write_results(folder)
     return folder
 
@@ -149,13 +150,15 @@ def _confirm(
     _end(folder, again)
 
 
-def _write_study(folder: Path, first: PointRecord, objectives: tuple[str, ...]) -> None:
+def _write_study(
+    folder: Path, first: PointRecord, objectives: tuple[str, ...], num_points: int
+) -> None:
     search = {
         "objectives": list(objectives),
         "sampler": "tpe",
         "seed": 0,
         "num_startup_points": 10,
-        "num_points": 20,
+        "num_points": num_points,
         "hours": None,
         "device_hours": None,
         "num_confirm_seeds": 5,

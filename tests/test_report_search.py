@@ -1,5 +1,6 @@
 """Tests of the report on a search: its winner, its importances, and what it does not claim."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from rayoff.report.headline import search_headlines
 from rayoff.report.page import confirmation_of
 from rayoff.report.searches import (
     confirmed_table,
+    describe_change,
     describe_point,
     importance_table,
     points_table,
@@ -42,7 +44,8 @@ def test_the_headline_is_the_winner_on_fresh_seeds(folder: Path) -> None:
     effects = find_effects(fresh)
     winner, front = search_headlines(search, effects)
     best = search.front.iloc[0]
-    assert winner.subject.startswith(f"Best of 20 points, number {best['point']}: critic.norm = ")
+    change = f"critic.norm = {best['param.critic.norm']}, "
+    assert winner.subject.startswith(f"Best of 20 points, number {best['point']}: {change}")
     assert winner.verdict == "helps"
     (overall,) = (effect for effect in effects if effect.is_overall)
     assert overall.estimate is not None
@@ -77,7 +80,7 @@ def test_an_unconfirmed_winner_is_called_optimistic(tmp_path: Path) -> None:
     assert headline.subject.startswith("Best of 18 points")
     assert headline.verdict == ""
     assert "not confirmed on fresh seeds yet" in headline.numbers
-    assert search_progress(search) == "18 of 20 points begun so far have ended"
+    assert search_progress(search) == "18 of 20 points have ended"
 
 
 def test_a_search_is_finished_when_its_winner_is_confirmed(folder: Path, tmp_path: Path) -> None:
@@ -106,6 +109,30 @@ def test_the_tables_hold_every_point(folder: Path) -> None:
 def test_conditional_parameters_are_told_where_they_are_asked_for(folder: Path) -> None:
     plain, *_ = read_points(folder).to_dict(orient="records")
     assert describe_point(plain) == "critic.norm = none, critic.width = 256"
+
+
+def test_a_point_is_told_by_what_it_changes_of_the_baseline(folder: Path) -> None:
+    points = read_points(folder)
+    baseline, *_ = points.to_dict(orient="records")
+    assert describe_change(baseline, points) == "the baseline itself"
+    wide = baseline | {"param.critic.width": 64}
+    assert describe_change(wide, points) == "critic.width = 64; else the baseline's"
+    layer = wide | {"param.critic.norm": "layer", "param.critic.norm_position": "after"}
+    told = "critic.norm = layer, critic.norm_position = after, critic.width = 64"
+    assert sorted(describe_change(layer, points).split(", ")) == sorted(told.split(", "))
+    unknown = points.loc[points["origin"] != "baseline"]
+    assert describe_change(baseline, unknown) == describe_point(baseline)
+
+
+def test_a_search_that_broke_off_between_points_is_unfinished(tmp_path: Path) -> None:
+    path = make_search_folder(tmp_path / "a", num_points=5)
+    study = json.loads((path / "study.json").read_text())
+    study["search"]["num_points"] = 7
+    (path / "points" / "done").unlink()
+    (path / "study.json").write_text(json.dumps(study))
+    search = read_search(path)
+    assert search is not None
+    assert search_progress(search) == "5 of 7 points have ended"
 
 
 def test_importances_stand_side_by_side(folder: Path) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from rayoff.report.effects import TOO_FEW, Effect
-from rayoff.report.searches import SearchResults, describe_point
+from rayoff.report.searches import SearchResults, describe_change
 from rayoff.report.tables import format_fraction, format_interval, format_number
 from rayoff.results import count_runs, winner
 
@@ -57,7 +57,8 @@ def search_headlines(search: SearchResults, effects: list[Effect]) -> list[Headl
     best = winner(search.points)
     if best is None:
         return [Headline(f"{search.num_ended} points", "", "None of them is feasible so far.")]
-    subject = f"Best of {search.num_ended} points, number {best['point']}: {describe_point(best)}"
+    change = describe_change(best, search.points)
+    subject = f"Best of {search.num_ended} points, number {best['point']}: {change}"
     searched = f"score {format_number(best['score'])} in the search"
     fresh = search.confirmed.set_index("point")["fresh_score"].to_dict()
     overall = [effect for effect in effects if effect.is_overall]

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rayoff.report.tables import format_fraction
-from rayoff.results import StateReader, TrialState, read_json, read_points
+from rayoff.results import StateReader, TrialState, is_over, read_json, read_points
 from rayoff.search.commands import shown, typed
 from rayoff.search.presence import Driver, find_driver
 
@@ -43,7 +43,7 @@ class Snapshot:
         """Whether every trial that is to be trained has ended, or a search has."""
         if self.num_points_ended is None:
             return all(state.has_ended for state in self.states)
-        return (self.run_folder / "points" / "done").exists()
+        return is_over(self.run_folder)
 
     @property
     def is_over(self) -> bool:

@@ -4,8 +4,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from rayoff.report.searches import describe_point
-from rayoff.results import confirmations, pareto_front, read_json, read_points, winner
+from rayoff.report.searches import describe_change
+from rayoff.results import (
+    confirmations,
+    is_over,
+    pareto_front,
+    read_json,
+    read_points,
+    winner,
+)
 
 
 def describe_search(run_folder: Path) -> list[str]:
@@ -25,7 +32,8 @@ def describe_search(run_folder: Path) -> list[str]:
     best = winner(points)
     if best is None:
         return [*lines, "No point is feasible: there is no winner."]
-    lines.append(f"Winner p{best['point']:03d}: {_params(points, best['point'])}.")
+    name = "Winner" if is_over(run_folder) else "Best so far"
+    lines.append(f"{name} p{best['point']:03d}: {describe_change(best, points)}.")
     lines += _shrinkage(points)
     objectives = search["objectives"]
     if len(objectives) > 1:
@@ -45,11 +53,6 @@ def _counts(points: pd.DataFrame) -> str:
         f"Search: {len(states)} points, {states.count('running')} unfinished, "
         f"{states.count('failed')} failed, {sum(infeasible)} infeasible{known}."
     )
-
-
-def _params(points: pd.DataFrame, number: int) -> str:
-    rows = points.loc[(points["point"] == number) & (points["phase"] == "search")]
-    return describe_point(rows.to_dict(orient="records")[0])
 
 
 def _shrinkage(points: pd.DataFrame) -> list[str]:

@@ -15,6 +15,7 @@ from rayoff.results import (
     best_so_far,
     confirmations,
     is_baseline,
+    is_over,
     pareto_front,
     read_dimensions,
     read_json,
@@ -44,8 +45,12 @@ class SearchResults:
     """Shares of each parameter, by method."""
     notes: list[str]
     """Why a method is missing."""
+    num_points: int | None
+    """Points that it may evaluate; None: its budget is another."""
     num_confirm_seeds: int
     """Fresh seeds on which the winner is to be trained again; 0: it is not."""
+    is_over: bool
+    """Whether it has spent its budget, and confirmed its winner."""
 
     @property
     def num_ended(self) -> int:
@@ -73,15 +78,21 @@ def read_search(run_folder: Path) -> SearchResults | None:
         confirmed=confirmations(points),
         importances=importances,
         notes=notes,
+        num_points=asked["num_points"],
         num_confirm_seeds=asked["num_confirm_seeds"],
+        is_over=is_over(run_folder),
     )
 
 
 def search_progress(search: SearchResults) -> str | None:
-    """Return how far a search is, None where its points have ended and its winner is confirmed."""
-    states = search.points.loc[search.points["phase"] == "search", "state"]
-    if num_running := states.tolist().count("running"):
-        return f"{len(states) - num_running} of {len(states)} points begun so far have ended"
+    """Return how far a search is, None where nothing is left of it to do."""
+    if search.is_over:
+        return None
+    states = search.points.loc[search.points["phase"] == "search", "state"].tolist()
+    num_ended = len(states) - states.count("running")
+    if num_ended < (search.num_points or len(states)):
+        begun = " begun so far" if search.num_points is None else ""
+        return f"{num_ended} of {search.num_points or len(states)} points{begun} have ended"
     if search.num_confirm_seeds and len(search.front) and not len(search.confirmed):
         return "all points have ended, but the winner has not been confirmed on fresh seeds"
     return None
@@ -89,13 +100,34 @@ def search_progress(search: SearchResults) -> str | None:
 
 def describe_point(point: dict[Any, Any]) -> str:
     """Return the parameters that a point has, ``critic.norm = layer, critic.width = 256``."""
-    given = {name: value for name, value in point.items() if str(name).startswith("param.")}
-    texts = {
+    return ", ".join(f"{name} = {text}" for name, text in _parameters(point).items())
+
+
+def describe_change(point: dict[Any, Any], points: pd.DataFrame) -> str:
+    """Return the parameters by which a point differs from the baseline.
+
+    Args:
+        point: a row of ``points``.
+        points: as ``rayoff.results.read_points`` returns them; without a baseline among them, all
+            parameters of the point are told.
+    """
+    records = points.loc[points["phase"] == "search"].to_dict(orient="records")
+    baseline = next((_parameters(one) for one in records if is_baseline(one)), {})
+    own = _parameters(point)
+    changed = {name: text for name, text in own.items() if baseline.get(name) != text}
+    if not changed:
+        return "the baseline itself"
+    told = ", ".join(f"{name} = {text}" for name, text in changed.items())
+    return f"{told}; else the baseline's" if len(changed) < len(own) else told
+
+
+def _parameters(point: dict[Any, Any]) -> dict[str, str]:
+    """Return the parameters that a point has, by name, as text."""
+    return {
         str(name).removeprefix("param."): f"{value:g}" if isinstance(value, float) else str(value)
-        for name, value in given.items()
-        if not pd.isna(value)
+        for name, value in point.items()
+        if str(name).startswith("param.") and not pd.isna(value)
     }
-    return ", ".join(f"{name} = {text}" for name, text in texts.items())
 
 
 def points_table(search: SearchResults) -> ReportTable:
