@@ -19,6 +19,7 @@ from rayoff.report.aggregates import (
 from rayoff.report.contents import aggregates
 from rayoff.report.cost import COSTS_COLUMNS, costs_table
 from rayoff.report.rates import RATES_COLUMNS, rates_table
+from rayoff.report.tallies import costs
 from rayoff.results import collect, run_table
 from rayoff.stats import wilson_interval
 
@@ -134,6 +135,18 @@ def test_costs_are_those_of_trials_and_stopping_saves_at_their_pace(tmp_path: Pa
     assert (layer["hours"] * 3600, layer["saved_hours"]) == (pytest.approx(40.0), 0.0)
     assert none["evaluation_share"] == pytest.approx(0.25)
     assert np.isnan(none["probe_share"])
+
+
+@pytest.mark.parametrize(("times", "title", "shown"), [(1, "[min]", "0.7"), (900, "[h]", "10.00")])
+def test_short_studies_are_told_in_minutes(
+    tmp_path: Path, times: int, title: str, shown: str
+) -> None:
+    frame = results(tmp_path / "a", fractions=(0.1,))
+    frame["seconds"] *= times
+    table = costs(frame)
+    assert [name for name in table.titles if "wall time" in name] == [f"wall time {title}"]
+    assert table.rows[-1][2] == shown  # layer's 40 s, or 900 times that
+    assert table.data["hours"].tolist()[-1] == pytest.approx(40 * times / 3600)
 
 
 def test_a_trial_that_still_trains_has_saved_nothing(tmp_path: Path) -> None:

@@ -84,18 +84,19 @@ def stops(frame: pd.DataFrame) -> ReportTable:
 
 
 def costs(frame: pd.DataFrame) -> ReportTable:
-    """Return what each arm took."""
+    """Return what each arm took, on the page in minutes where all took less than two hours."""
+    data = costs_table(frame)
+    unit, per_hour, digits = ("min", 60, 1) if data["hours"].sum() < 2 else ("h", 1, 2)
     columns: list[Column] = [
         ("arm", lambda r: r["arm"]),
         ("trials", lambda r: str(r["num_trials"])),
-        ("wall time [h]", lambda r: format_number(r["hours"], 2)),
+        (f"wall time [{unit}]", lambda r: format_number(per_hour * r["hours"], digits)),
         ("run-steps / s", lambda r: format_number(r["steps_per_second"], 0)),
         ("evaluation", lambda r: format_share(r["evaluation_share"])),
         ("SEEM", lambda r: format_share(r["probe_share"])),
         ("runs stopped", lambda r: str(r["num_stopped"])),
-        ("saved [h]", lambda r: format_number(r["saved_hours"], 2)),
+        (f"saved [{unit}]", lambda r: format_number(per_hour * r["saved_hours"], digits)),
     ]
-    data = costs_table(frame)
     baseline = _baseline_rows(frame, data["arm"])
     about = "what each arm took, and what stopping saved"
     return make_table("costs", about, data, columns, text=("arm",), baseline=baseline)
