@@ -141,7 +141,7 @@ def load(source: str) -> dict[str, float]:
     import h5py  # noqa: F401 - so that what it holds is held before
     import minari  # noqa: F401
 
-    from rayoff.data import load_table, pack_rows
+    from rayoff.data import load_table, to_row_major
     from rayoff.trial import Trial
 
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # begins the peak anew
@@ -149,8 +149,8 @@ def load(source: str) -> dict[str, float]:
     table = load_table(source)
     loaded, size = time.perf_counter(), table.nbytes / 2**20
     peak = peak_megabytes() - before
-    num_rows, table = table.num_rows, pack_rows(table)
-    packed = time.perf_counter()
+    num_rows, table = table.num_rows, to_row_major(table)
+    ordered = time.perf_counter()
     trial = Trial(trial_config(), table, eager=True)
     trial.advance()
     return {
@@ -158,8 +158,8 @@ def load(source: str) -> dict[str, float]:
         "size": size,
         "peak": peak,
         "load": loaded - started,
-        "pack": packed - loaded,
-        "trial": time.perf_counter() - packed - trial.rows[-1]["seconds"] * 19 / 20,
+        "order": ordered - loaded,
+        "trial": time.perf_counter() - ordered - trial.rows[-1]["seconds"] * 19 / 20,
     }
 
 
@@ -177,7 +177,7 @@ def trial_memory(source: str) -> dict[str, list[float]]:
     """Return the USS of three trials side by side on a few rows, and on a whole dataset [MB]."""
     import ray
 
-    from rayoff.data import load_table, pack_rows
+    from rayoff.data import load_table, to_row_major
 
     os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_ADDRESS": "local"}
     table = load_table(source)
@@ -186,7 +186,7 @@ def trial_memory(source: str) -> dict[str, list[float]]:
     with tempfile.TemporaryDirectory() as folder:
         few = load_table(make_source("parquet", Path(folder), FEW_ROWS))
     for name, data in (("few rows", few), ("the dataset", table)):
-        reference = ray.put(pack_rows(data))
+        reference = ray.put(to_row_major(data))
         holders = [ray.remote(num_cpus=0, max_calls=1)(hold_trial) for _ in range(3)]
         found[name] = ray.get([holder.remote(reference) for holder in holders])
     ray.shutdown()
@@ -217,14 +217,14 @@ def main() -> None:
         os.environ["MINARI_DATASETS_PATH"] = str(folder / "minari")
         environment = os.environ | {"RAY_TMPDIR": name}
         print(
-            "| source | rows | table [MB] | peak over it | load [s] | pack [s] | first step [s] |"
+            "| source | rows | table [MB] | peak over it | load [s] | order [s] | first step [s] |"
         )
         print("|---|---|---|---|---|---|---|")
         for kind in args.sources:
             cost = apart("load", make_source(kind, folder, int(args.rows)), environment)
             print(
                 f"| {kind} | {cost['rows']:,} | {cost['size']:.0f} "
-                f"| {cost['peak'] / cost['size']:.2f} | {cost['load']:.1f} | {cost['pack']:.1f} "
+                f"| {cost['peak'] / cost['size']:.2f} | {cost['load']:.1f} | {cost['order']:.1f} "
                 f"| {cost['trial']:.2f} |",
                 flush=True,
             )

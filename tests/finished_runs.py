@@ -5,7 +5,7 @@ from pathlib import Path
 from rayoff.data import load_table
 from rayoff.results import write_metrics
 from rayoff.search import RunFolder
-from rayoff.search.archive import DONE, unpack
+from rayoff.search.archive import DONE, write_files
 from rayoff.search.policies import CONFIG, WEIGHTS, describe, weights
 from rayoff.study import PlannedTrial, Study
 from rayoff.trial import Trial
@@ -25,6 +25,6 @@ def finish(folder: RunFolder, planned: PlannedTrial) -> None:
     while not trial.done:
         trial.advance()
     own = folder.trial_folder(planned.trial_id)
-    unpack({CONFIG: describe(trial), WEIGHTS: weights(trial)}, own)
+    write_files({CONFIG: describe(trial), WEIGHTS: weights(trial)}, own)
     write_metrics(own, trial.rows)
     (own / DONE).touch()

@@ -17,12 +17,12 @@ from rayoff.data import (
     Transitions,
     column_view,
     load_table,
-    pack_rows,
     prepare,
     save_table,
     subset_rows,
+    to_row_major,
 )
-from rayoff.data.packing import PACKED
+from rayoff.data.row_major import ROWS
 from rayoff.data.table import BLOCK_ROWS
 from rayoff.errors import DatasetError
 
@@ -182,10 +182,10 @@ def test_a_table_without_metadata_is_refused(table: pa.Table) -> None:
 
 
 @pytest.mark.parametrize("config", [RAW, DataConfig(reward_normalization="standard")])
-def test_the_whole_of_a_packed_table_is_not_copied(table: pa.Table, config: DataConfig) -> None:
-    packed = pack_rows(table)
-    rows = prepare(packed, config, 8).rows
-    assert rows.packed.data_ptr() == column_view(packed, PACKED).ctypes.data
+def test_the_whole_of_a_row_major_table_is_not_copied(table: pa.Table, config: DataConfig) -> None:
+    row_major = to_row_major(table)
+    rows = prepare(row_major, config, 8).rows
+    assert rows.values.data_ptr() == column_view(row_major, ROWS).ctypes.data
 
 
 @pytest.mark.parametrize("fraction", [1.0, 0.5])
@@ -209,8 +209,8 @@ def test_a_shared_trial_learns_from_the_numbers_of_one_with_rows_of_its_own(
 ) -> None:
     config = DataConfig(reward_normalization="standard")
     nearly = replace(config, fraction=1 - 1e-9)  # rounds to all rows, by the other path
-    shared, own = (prepare(pack_rows(table), c, 8) for c in (config, nearly))
-    assert own.rows.packed.data_ptr() != shared.rows.packed.data_ptr()
+    shared, own = (prepare(to_row_major(table), c, 8) for c in (config, nearly))
+    assert own.rows.values.data_ptr() != shared.rows.values.data_ptr()
     for name in Transitions._fields:
         assert torch.equal(getattr(shared.transitions, name), getattr(own.transitions, name))
     assert torch.equal(shared.normalizer.mean, own.normalizer.mean)
@@ -228,14 +228,14 @@ def test_scaling_leaves_the_table_as_it_was(table: pa.Table) -> None:
 
 def test_read_only_memory_is_used_without_a_warning(table: pa.Table, tmp_path: Path) -> None:
     path = str(tmp_path / "table.arrow")
-    packed = pack_rows(table)
-    with pa.OSFile(path, "wb") as file, pa.ipc.new_file(file, packed.schema) as writer:
-        writer.write_table(packed)
+    row_major = to_row_major(table)
+    with pa.OSFile(path, "wb") as file, pa.ipc.new_file(file, row_major.schema) as writer:
+        writer.write_table(row_major)
     with pa.memory_map(path) as file, warnings.catch_warnings():
         warnings.simplefilter("error")
         mapped = pa.ipc.open_file(file).read_all()
         prepared = prepare(mapped, RAW, 8)
-    assert prepared.rows.packed.data_ptr() == column_view(mapped, PACKED).ctypes.data
+    assert prepared.rows.values.data_ptr() == column_view(mapped, ROWS).ctypes.data
     expected = prepare(table, RAW, 8).transitions
     for name in Transitions._fields:
         assert torch.equal(getattr(prepared.transitions, name), getattr(expected, name))

@@ -43,7 +43,7 @@ from rayoff.errors import (
 )
 from rayoff.results import write_metrics
 from rayoff.search import Policies, Resources, RunFolder, driver, train
-from rayoff.search.archive import Archive, is_finished, pack, unpack
+from rayoff.search.archive import Archive, is_finished, read_files, write_files
 from rayoff.search.packing import PROCESS_BYTES, Demand
 from rayoff.search.session import session
 from rayoff.search.supervision import Supervision
@@ -133,10 +133,10 @@ def test_the_mark_is_written_after_all_results(tmp_path: Path) -> None:
     assert not is_finished(tmp_path / "a")
 
 
-def test_packing_and_unpacking_gives_the_same_files(tmp_path: Path) -> None:
+def test_files_that_were_written_are_read_as_they_were(tmp_path: Path) -> None:
     files = {"a": b"1", "deep/er/b": b"2"}
-    unpack(files, tmp_path)
-    assert pack(tmp_path) == files
+    write_files(files, tmp_path)
+    assert read_files(tmp_path) == files
 
 
 # The run folder

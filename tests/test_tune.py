@@ -29,7 +29,7 @@ from rayoff.data import load_table
 from rayoff.report import write_report
 from rayoff.results import write_metrics
 from rayoff.search import Resources, RunFolder, driver
-from rayoff.search.archive import Archive, unpack
+from rayoff.search.archive import Archive, write_files
 from rayoff.search.policies import CONFIG, WEIGHTS, describe, weights
 from rayoff.search.session import Session
 from rayoff.search.supervision import Supervision
@@ -440,7 +440,7 @@ def test_evaluating_a_run_that_diverged_says_so_with_the_reason(
     lost = {"status": "diverged", "reason": "|Q| 1e9 at step 20"}
     rows: list[Row] = [row | (lost if row["seed"] == 1 else {}) for row in trial.advance()]
     folder = here / "trial"
-    unpack({CONFIG: describe(trial), WEIGHTS: weights(trial)}, folder)
+    write_files({CONFIG: describe(trial), WEIGHTS: weights(trial)}, folder)
     write_metrics(folder, rows)
     assert tune.main(["evaluate", str(folder)]) == 0
     healthy, diverged, reason = capsys.readouterr().out.splitlines()

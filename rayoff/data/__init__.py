@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rayoff.data.checks import check_preparation
 from rayoff.data.facts import DatasetFacts, TableMetadata, read_metadata, score
-from rayoff.data.packing import pack_rows
+from rayoff.data.row_major import to_row_major
 from rayoff.data.sources import check_source, list_datasets, load_table
 from rayoff.data.subsets import subset_rows
 from rayoff.data.table import column_view, save_table
@@ -28,12 +28,12 @@ __all__ = [
     "column_view",
     "list_datasets",
     "load_table",
-    "pack_rows",
     "prepare",
     "read_metadata",
     "save_table",
     "score",
     "subset_rows",
+    "to_row_major",
 ]
 
 

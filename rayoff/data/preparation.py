@@ -1,6 +1,6 @@
 """From a table to what a trial trains on: the cut, the scaling, tensors.
 
-Shapes: M rows that are left after the cut, S observation, A action, C values of a packed row.
+Shapes: M rows that are left after the cut, S observation, A action, C values of a row.
 """
 
 from dataclasses import asdict, dataclass
@@ -13,8 +13,8 @@ from torch import Tensor
 
 from rayoff.config import DataConfig
 from rayoff.data.facts import DatasetFacts, TableMetadata, read_metadata
-from rayoff.data.packing import FIELDS, PACKED, pack_rows, packed_view, widths_of
 from rayoff.data.references import with_chosen_references
+from rayoff.data.row_major import FIELDS, ROWS, field_view, to_row_major, widths_of
 from rayoff.data.scaling import moments, reward_transform
 from rayoff.data.subsets import subset_rows
 from rayoff.data.table import flat_values
@@ -69,7 +69,7 @@ class Scaling:
     """Whether observations change at all."""
 
     def apply(self, rows: Tensor) -> None:
-        """Scale raw packed rows (..., C) in place."""
+        """Scale raw rows (..., C) in place."""
         size = len(self.mean)
         if self.observations:
             rows[..., :size].sub_(self.mean).div_(self.std)
@@ -78,24 +78,24 @@ class Scaling:
 
 
 class Rows:
-    """Packed transitions, of which batches are taken by one gather.
+    """Transitions row by row, of which batches are taken by one gather.
 
     They are the trial's own, scaled, or shared with others in memory that may be read-only, raw;
     then what is taken is scaled. The numbers are the same, bit by bit.
 
     Attributes:
-        packed: (M, C), to be read only.
+        values: (M, C), to be read only.
     """
 
-    def __init__(self, packed: Tensor, widths: list[int], scaling: Scaling | None = None) -> None:
+    def __init__(self, values: Tensor, widths: list[int], scaling: Scaling | None = None) -> None:
         """Take over rows in the order of ``FIELDS``.
 
         Args:
-            packed: (M, C).
+            values: (M, C).
             widths: values of each field, C in all.
             scaling: what is to be done to the rows that are taken; None: they are scaled.
         """
-        self.packed, self._widths, self._scaling = packed, widths, scaling
+        self.values, self._widths, self._scaling = values, widths, scaling
 
     @classmethod
     def of(cls, transitions: Transitions) -> "Rows":
@@ -106,16 +106,16 @@ class Rows:
 
     def __len__(self) -> int:
         """Return M."""
-        return len(self.packed)
+        return len(self.values)
 
     def take(self, index: Tensor) -> Transitions:
         """Return the transitions at rows (...), int64, each field (..., W) or (...)."""
-        rows = self.packed.index_select(0, index.flatten()).view(*index.shape, -1)
+        rows = self.values.index_select(0, index.flatten()).view(*index.shape, -1)
         return self._scaled(rows)
 
     def all(self) -> Transitions:
         """Return all of them."""
-        return self._scaled(self.packed.clone())
+        return self._scaled(self.values.clone())
 
     def _scaled(self, rows: Tensor) -> Transitions:
         if self._scaling is not None:
@@ -149,11 +149,11 @@ def prepare(
     """Return the rows of a fraction as tensors, scaled, with their facts.
 
     Statistics of observations are of the rows that are left, those of rewards and returns of
-    the whole dataset. On the CPU, the whole of a packed table is not copied: the rows lie over
+    the whole dataset. On the CPU, the whole of a row-major table is not copied: the rows lie over
     its memory, which other trials may share and which may be read-only.
 
     Args:
-        table: of ``load_table``, or of ``pack_rows``.
+        table: of ``load_table``, or of ``to_row_major``.
         config: fraction, scaling and reference returns.
         batch_size: B, the rows that must be left at least.
         device: where the tensors go.
@@ -167,9 +167,9 @@ def prepare(
     # Not even numbers of rows are listed where all are taken: they would be 8 bytes for each.
     whole = config.fraction == 1 and batch_size <= metadata.num_rows
     chosen = None if whole else subset_rows(table, config, batch_size)
-    table = pack_rows(table)
-    normalizer = _normalizer(packed_view(table, "observations"), chosen, config)
-    factor, shift = reward_transform(packed_view(table, "rewards"), config, metadata)
+    table = to_row_major(table)
+    normalizer = _normalizer(field_view(table, "observations"), chosen, config)
+    factor, shift = reward_transform(field_view(table, "rewards"), config, metadata)
     scaling = Scaling(
         normalizer.mean.repeat(2),
         normalizer.std.repeat(2),
@@ -187,10 +187,10 @@ def prepare(
 def _rows(
     table: pa.Table, chosen: np.ndarray | None, scaling: Scaling, device: torch.device
 ) -> Rows:
-    """Return the chosen rows of a packed table; all of them lie over its memory on the CPU."""
+    """Return the chosen rows of a row-major table; all of them lie over its memory on the CPU."""
     widths = widths_of(table)
     # Through DLPack, which has no read-only flag: from_numpy would warn of one.
-    shared = torch.from_dlpack(flat_values(table, PACKED)).view(-1, sum(widths))
+    shared = torch.from_dlpack(flat_values(table, ROWS)).view(-1, sum(widths))
     if chosen is None and device.type == "cpu":
         return Rows(shared, widths, scaling)
     own = shared.clone() if chosen is None else shared.index_select(0, torch.from_numpy(chosen))
@@ -217,7 +217,7 @@ def _facts(
     transform: tuple[float, float],
 ) -> DatasetFacts:
     """Return the facts of a trial's data; all rows are left where there is no list of them."""
-    rewards = packed_view(table, "rewards")
+    rewards = field_view(table, "rewards")
     trained = rewards if rows is None else rewards[rows]
     factor, shift = transform
     extremes = (float(rewards.min()), float(rewards.max()))

@@ -53,7 +53,7 @@ class Archive:
         """Return the files of a trial's latest whole checkpoint, none where there is none."""
         parent = self._trials / trial_id / _CHECKPOINTS
         whole = sorted(path for path in parent.glob("*") if path.suffix != ".partial")
-        return pack(whole[-1]) if whole else {}
+        return read_files(whole[-1]) if whole else {}
 
     def finish(self, trial_id: str, files: Files) -> None:
         """Write a trial's last files, mark it as finished and drop its checkpoints."""
@@ -66,14 +66,14 @@ def is_finished(folder: Path) -> bool:
     return (folder / DONE).exists()
 
 
-def pack(folder: Path) -> dict[str, bytes]:
+def read_files(folder: Path) -> dict[str, bytes]:
     """Return the files under a folder by their relative path."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
-def unpack(files: Files, folder: Path) -> None:
-    """Write files under a folder, the inverse of ``pack``."""
+def write_files(files: Files, folder: Path) -> None:
+    """Write files under a folder, the inverse of ``read_files``."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

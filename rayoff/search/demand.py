@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from rayoff.config import NetworkConfig, TrialConfig
 from rayoff.data import column_view
-from rayoff.data.packing import FIELDS
+from rayoff.data.row_major import FIELDS
 from rayoff.search.packing import Demand
 from rayoff.study import PlannedTrial
 

@@ -17,7 +17,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from rayoff.config import Precision
-from rayoff.data import pack_rows
+from rayoff.data import to_row_major
 from rayoff.errors import RayoffError
 from rayoff.search.archive import Archive
 from rayoff.search.commands import typed
@@ -116,7 +116,7 @@ def train(
 
             job = Job(
                 planned={trial.trial_id: trial for trial in planned},
-                tables={source: ray.put(pack_rows(tables.pop(source))) for source in list(tables)},
+                tables={name: ray.put(to_row_major(tables.pop(name))) for name in list(tables)},
                 archive=start_archive(folder.path / "trials"),
                 num_threads=resources.cpus_per_trial,
                 device=device,

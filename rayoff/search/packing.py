@@ -1,6 +1,7 @@
 """How many trials train side by side, and what limits them: cores, memory, GPUs or the user.
 
-Pure arithmetic; what a trial takes is found out by ``rayoff.search.demand``.
+Bin packing of equal items, in pure arithmetic; what a trial takes is found out by
+``rayoff.search.demand``.
 
 Memory is asked of Ray like cores, so that each node of a cluster takes as many trials as it has
 room for. Shares of a GPU are bookkeeping to Ray, and limit neither memory nor time on it: so they

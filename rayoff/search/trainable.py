@@ -15,7 +15,7 @@ import ray
 from ray import tune
 
 from rayoff.errors import CheckpointError
-from rayoff.search.archive import Files, pack, unpack
+from rayoff.search.archive import Files, read_files, write_files
 from rayoff.study import PlannedTrial
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Job:
     planned: Mapping[str, PlannedTrial]
     """Trials by their id; those of a search come with their configuration instead."""
     tables: Mapping[str, Any]
-    """Reference to the packed table of each dataset: every trial of a node reads one copy."""
+    """Reference to the row-major table of each dataset: every trial of a node reads one copy."""
     archive: Any
     """Handle of the ``Archive`` actor."""
     num_threads: int
@@ -119,7 +119,7 @@ class StudyTrial(tune.Trainable):
 
     def _load(self, trial: "Trial", checkpoint: Files) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            unpack(checkpoint, Path(folder))
+            write_files(checkpoint, Path(folder))
             try:
                 trial.load(Path(folder))
             except CheckpointError as error:
@@ -134,7 +134,7 @@ class StudyTrial(tune.Trainable):
             return
         with tempfile.TemporaryDirectory() as folder:
             trial.save(Path(folder))
-            files = pack(Path(folder))
+            files = read_files(Path(folder))
         self._archive("write_checkpoint", trial.step, files)
         self._saved_at, self._saved_step = time.monotonic(), trial.step
 
@@ -145,7 +145,7 @@ class StudyTrial(tune.Trainable):
     def _metrics_file(self, trial: "Trial") -> Files:
         with tempfile.TemporaryDirectory() as folder:
             self._job.write_metrics(Path(folder), trial.rows)
-            return pack(Path(folder))
+            return read_files(Path(folder))
 
 
 class _EvaluationProcesses(TypedDict):

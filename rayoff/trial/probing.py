@@ -31,7 +31,7 @@ class Probe:
         num_rows = min(config.num_rows, len(rows))
         rng = np.random.default_rng(config.probe_seed)
         chosen = rng.choice(len(rows), num_rows, replace=False)
-        taken = rows.take(torch.from_numpy(np.sort(chosen)).to(rows.packed.device))
+        taken = rows.take(torch.from_numpy(np.sort(chosen)).to(rows.values.device))
 
         def stacked(column: Tensor) -> Tensor:
             return column.contiguous().expand(num_runs, *[-1] * column.dim())

@@ -11,7 +11,7 @@ from rayoff.draws import Draws
 class Sampler:
     """Uniform sampling with replacement, each run by its own counter-based draws.
 
-    A batch is one gather of packed rows: 0.03 ms instead of 0.06 for one run, 0.1 ms instead of
+    A batch is one gather of whole rows: 0.03 ms instead of 0.06 for one run, 0.1 ms instead of
     1.0 for eight, at B 256. Where rows are shared and so scaled as they are taken, it is 0.01 ms
     more for one run, 0.02 ms for eight.
     """

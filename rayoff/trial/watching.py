@@ -47,7 +47,7 @@ class Watch:
         self.probe = Probe(rows, config.seem, num_runs, discount)
         self.bound = q_bound(facts.reward_max_abs, discount)
         self._monitors = [self._make_monitor() for _ in config.seeds]
-        self._audited = _draw_audited(config, rows.packed.device)
+        self._audited = _draw_audited(config, rows.values.device)
 
     def _make_monitor(self) -> RunMonitor:
         config, agent = self._config, self._config.agent
