@@ -130,7 +130,7 @@ def test_a_search_that_is_under_way_has_running_points(tmp_path: Path) -> None:
 
 def test_dimensions_tell_what_each_parameter_could_be(folder: Path) -> None:
     dimensions = read_dimensions(folder)
-    assert dimensions["critic.norm"] == {"choices": ["none", "layer", "group"]}
+    assert dimensions["critic.norm"] == {"choices": ("none", "layer", "group")}
     width = {"low": 64, "high": 512, "log": False, "step": 64}
     assert dimensions["critic.width"] == width
 
@@ -147,5 +147,5 @@ def test_a_damaged_record_is_named(folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     (copy / "points" / "0003.json").write_text("{")
-    with pytest.raises(ResultsError, match=r"points/0003\.json must hold JSON"):
+    with pytest.raises(ResultsError, match=r"points/0003\.json must be the record of a point"):
         read_points(copy)

@@ -19,7 +19,6 @@ from rayoff.results import (
     best_so_far,
     collect,
     confirmations,
-    is_baseline,
     read_points,
 )
 from rayoff.search import RunFolder, exploration
@@ -421,7 +420,7 @@ def test_a_baseline_that_failed_is_tried_again_beyond_the_budget(tmp_path: Path)
         course.again()
     assert [one.state for one in course.told].count(TrialState.WAITING) == 1
     course.run()
-    (again,) = [one for one in course.records if one.phase == "search" and is_baseline(vars(one))]
+    (again,) = [one for one in course.records if one.is_baseline]
     assert again.number > 0
     assert course.folder.is_complete()
     frame = collect(course.folder.path).to_pandas()

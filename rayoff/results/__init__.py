@@ -19,7 +19,6 @@ from rayoff.results.points import (
     best_so_far,
     confirmations,
     is_baseline,
-    is_over,
     pareto_front,
     read_dimensions,
     read_points,
@@ -35,6 +34,7 @@ from rayoff.results.runs import (
 )
 from rayoff.results.schema import NUM_LAST_EVALUATIONS, RESULT_COLUMNS, write_metrics
 from rayoff.results.states import StateReader, TrialState
+from rayoff.study.records import is_over
 
 __all__ = [
     "ENDED_STATUSES",

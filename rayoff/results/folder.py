@@ -1,6 +1,7 @@
 """A run folder as one table: the study's trials joined with the metrics that they wrote."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from operator import ne
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import pyarrow.parquet as pq
 
 from rayoff.errors import ResultsError
 from rayoff.results.json_files import read_json
-from rayoff.results.points import is_baseline, read_point_records
 from rayoff.results.schema import METRIC_ALIASES, RESULT_COLUMNS, replace_table
 from rayoff.results.settings import config_columns, flatten
+from rayoff.study.records import read_records
 
 
 def collect(run_folder: Path) -> pa.Table:
@@ -141,13 +142,16 @@ def _trials(run_folder: Path, study: dict[str, Any]) -> list[dict[str, Any]]:
         return listed
     # The study lists the baseline's, which is point 0.
     trials = {trial["trial_id"]: trial | {"point": 0, "phase": "search"} for trial in listed}
-    for record in read_point_records(run_folder):
-        ended = record["ended"] is not None
-        about = {"point": record["number"], "phase": record["phase"], "point_ended": ended}
-        about["is_baseline"] = record["phase"] == "search" and is_baseline(record)
-        if record["state"] == "pruned":
-            about["pruned"] = record["reason"]
-        trials |= {trial["trial_id"]: trial | about for trial in record["trials"]}
+    for record in read_records(run_folder):
+        about = {
+            "point": record.number,
+            "phase": record.phase,
+            "point_ended": record.ended is not None,
+            "is_baseline": record.is_baseline,
+        }
+        if record.state == "pruned":
+            about["pruned"] = record.reason
+        trials |= {trial.trial_id: asdict(trial) | about for trial in record.trials}
     return list(trials.values())
 
 

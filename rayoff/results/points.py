@@ -6,14 +6,15 @@ as ``point`` in ``results.parquet``, and ``search`` or ``confirm`` as ``phase``.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from rayoff.results.json_files import read_json
 from rayoff.study import OBJECTIVES
+from rayoff.study.records import PointRecord, read_records
 
 _COLUMNS: dict[str, str] = {
     "point": "int64",
@@ -55,13 +56,13 @@ def read_points(run_folder: Path) -> pd.DataFrame:
     Raises:
         ResultsError: a record is damaged.
     """
-    records = read_point_records(run_folder)
+    records = read_records(run_folder)
     if not records:
         empty = {name: pd.Series(dtype=_dtype(kind)) for name, kind in _COLUMNS.items()}
         return pd.DataFrame(empty)
-    arms = {record["number"]: _arm(record) for record in reversed(records)}
+    arms = {record.number: _arm(record) for record in reversed(records)}
     frame = pd.DataFrame([_row(record, arms) for record in records])
-    params = pd.DataFrame([record["params"] for record in records]).add_prefix("param.")
+    params = pd.DataFrame([record.params for record in records]).add_prefix("param.")
     ended = frame["ended"].groupby(frame["phase"])
     frame["order"] = ended.rank(method="first") - 1
     typed = {name: frame[name].astype(_dtype(kind)) for name, kind in _COLUMNS.items()}
@@ -75,9 +76,9 @@ def read_dimensions(run_folder: Path) -> dict[str, dict[str, Any]]:
     between points, since the space made it depend on others, is that of the first point.
     """
     found: dict[str, dict[str, Any]] = {}
-    for record in read_point_records(run_folder):
-        for path, dimension in record["dimensions"].items():
-            found.setdefault(path, dimension)
+    for record in read_records(run_folder):
+        for path, dimension in record.dimensions.items():
+            found.setdefault(path, asdict(dimension))
     return found
 
 
@@ -134,14 +135,9 @@ def is_baseline(point: Mapping[Any, Any]) -> bool:
     """Return whether a point is the baseline: one that failed is tried again by another.
 
     Args:
-        point: a row of ``read_points``, or a record.
+        point: a row of ``read_points``.
     """
     return point["origin"] == "baseline" and point["state"] != "failed"
-
-
-def is_over(run_folder: Path) -> bool:
-    """Return whether a search has spent its budget, and confirmed its winner."""
-    return (run_folder / "points" / "done").exists()
 
 
 def confirmations(points: pd.DataFrame) -> pd.DataFrame:
@@ -164,30 +160,20 @@ def confirmations(points: pd.DataFrame) -> pd.DataFrame:
     return found.reset_index(drop=True)
 
 
-def read_point_records(run_folder: Path) -> list[dict[str, Any]]:
-    """Return the records of a search as they were written: by number, then the confirmation.
-
-    Raises:
-        ResultsError: one is damaged.
-    """
-    records = [read_json(path) for path in sorted((run_folder / "points").glob("*.json"))]
-    return sorted(records, key=lambda record: (record["phase"] == "confirm", record["number"]))
-
-
-def _row(record: dict[str, Any], arms: dict[int, str | None]) -> dict[str, Any]:
+def _row(record: PointRecord, arms: dict[int, str | None]) -> dict[str, Any]:
     """Return the columns of a record, with the arms of all points of the search by number."""
     names = ("phase", "origin", "state", "same_as", "feasible", "reason", "started", "ended")
     return {
-        "point": record["number"],
-        **{name: record[name] for name in names},
-        "arm": _arm(record) or arms.get(record["same_as"]),
-        "num_runs": sum(len(trial["config"]["seeds"]) for trial in record["trials"]),
-        **{name: record["values"].get(name, np.nan) for name in OBJECTIVES},
+        "point": record.number,
+        **{name: getattr(record, name) for name in names},
+        "arm": _arm(record) or (None if record.same_as is None else arms[record.same_as]),
+        "num_runs": sum(len(trial.config.seeds) for trial in record.trials),
+        **{name: record.values.get(name, np.nan) for name in OBJECTIVES},
     }
 
 
-def _arm(record: dict[str, Any]) -> str | None:
-    return record["trials"][0]["arm"] if record["trials"] else None
+def _arm(record: PointRecord) -> str | None:
+    return record.trials[0].arm if record.trials else None
 
 
 def _dtype(kind: str) -> Any:  # noqa: ANN401 - numpy's or pandas' own

@@ -51,8 +51,7 @@ class Ledger:
     @property
     def baseline(self) -> PointRecord | None:
         """The baseline; None before it began, or where it failed."""
-        found = [one for one in self.searched if one.origin == "baseline"]
-        return next((one for one in found if one.state != "failed"), None)
+        return next((one for one in self._records.values() if one.is_baseline), None)
 
     def write(self, record: PointRecord) -> None:
         """Keep a record in the place of an older one of its name."""

@@ -12,11 +12,10 @@ from typing import IO
 
 from rayoff.errors import ResultsError
 from rayoff.provenance import gather
-from rayoff.search.archive import DONE, is_finished
+from rayoff.search.archive import is_finished
 from rayoff.search.commands import shown, typed
 from rayoff.study import PlannedTrial, Study, from_json, study_hash, to_json, trials
-from rayoff.study.records import FOLDER as POINTS
-from rayoff.study.records import read_records
+from rayoff.study.records import is_over, mark_over, read_records
 
 
 class RunFolder:
@@ -178,11 +177,11 @@ class RunFolder:
 
     def is_searched(self) -> bool:
         """Return whether a search has spent its budget, and confirmed its winner."""
-        return (self.path / POINTS / DONE).exists()
+        return is_over(self.path)
 
     def mark_searched(self) -> None:
         """Note that a search is over."""
-        (self.path / POINTS / DONE).touch()
+        mark_over(self.path)
 
     def failed(self) -> list[str]:
         """Return the ids of the trials that ended with an error."""

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from rayoff.errors import ResultsError
+from rayoff.errors import RayoffError, ResultsError
 from rayoff.study.design import Scalar
 from rayoff.study.paths import config_from_dict
 from rayoff.study.plan import PlannedTrial
@@ -18,6 +18,9 @@ from rayoff.study.space import Dimension, dimension_from_dict
 
 FOLDER = "points"
 """Where in a run folder the records lie."""
+
+_OVER = "done"
+"""Marker beside the records of a search that has nothing left to do."""
 
 Phase = Literal["search", "confirm"]
 Origin = Literal["baseline", "known", "sampled"]
@@ -73,6 +76,12 @@ class PointRecord:
         """The file's name: ``0017``, or ``0017-confirm``."""
         return f"{self.number:04d}{'-confirm' * (self.phase == 'confirm')}"
 
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is the baseline of the search: one that failed is tried again by another."""
+        is_candidate = self.phase == "search" and self.origin == "baseline"
+        return is_candidate and self.state != "failed"
+
 
 def write_record(run_folder: Path, record: PointRecord) -> None:
     """Write a record into a run folder; readers see the old one or the new one whole."""
@@ -96,6 +105,16 @@ def read_records(run_folder: Path) -> list[PointRecord]:
     return sorted(records, key=lambda record: (record.phase == "confirm", record.number))
 
 
+def is_over(run_folder: Path) -> bool:
+    """Return whether a search has spent its budget, and confirmed its winner."""
+    return (run_folder / FOLDER / _OVER).exists()
+
+
+def mark_over(run_folder: Path) -> None:
+    """Note that a search is over."""
+    (run_folder / FOLDER / _OVER).touch()
+
+
 def _read(path: Path) -> PointRecord:
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -105,7 +124,7 @@ def _read(path: Path) -> PointRecord:
             dimensions={name: dimension_from_dict(about) for name, about in dimensions},
             trials=[_planned(trial) for trial in content["trials"]],
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RayoffError) as error:
         raise ResultsError(
             f"{path} must be the record of a point but got {error!r}. "
             "Read it with the version of rayoff that wrote it (provenance.json)."
