@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from rayoff.errors import CheckpointError
+from rayoff.files import replacing
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
@@ -155,15 +156,10 @@ def _check_json(value: object, path: str) -> None:
 
 def _write(path: Path, data: bytes) -> None:
     """Write a file that is either whole or not there."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut may keep the rename and lose the content
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as unfinished, unfinished.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())  # else a power cut may keep the rename and lose the content
 
 
 def _read_sidecar(path: Path) -> dict[str, Any]:

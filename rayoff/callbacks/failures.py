@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from rayoff.callbacks.observer import Observer, guarded
+from rayoff.files import replace_file
 from rayoff.stopper import LostTrialStopper
 
 
@@ -23,10 +24,8 @@ class Failures(Observer):
         """Keep the errors of all attempts; the last line is the last error."""
         trial_id = trial.config["trial"]
         self._stopper.count_failure(trial_id)
-        folder = self._trials / trial_id
-        folder.mkdir(parents=True, exist_ok=True)
         text = Path(trial.error_file).read_text(encoding="utf-8")
-        (folder / "error.txt").write_text(text, encoding="utf-8")
+        replace_file(self._trials / trial_id / "error.txt", text)
 
 
 def last_line(error_file: str | Path) -> str:

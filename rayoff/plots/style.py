@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
+from rayoff.files import replacing
+
 BASELINE_COLOR = "#767676"
 """The grey of the arm that the others are compared with."""
 ARM_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -68,7 +70,6 @@ def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
 
 def save_figure(figure: Figure, path: Path) -> list[Path]:
     """Write ``path`` with the suffixes .svg and .pdf, making its folder; return both paths."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     paths = [path.with_suffix(".svg"), path.with_suffix(".pdf")]
     with matplotlib.rc_context(FIGURE_STYLE):
         if engine := figure.get_layout_engine():
@@ -76,9 +77,11 @@ def save_figure(figure: Figure, path: Path) -> list[Path]:
             figure.set_layout_engine("none")
         # Figure.savefig would draw each twice, once for a layout that it no longer has.
         without = {"Date": None, "Creator": None}
-        FigureCanvasSVG(figure).print_svg(paths[0], metadata=without)
+        with replacing(paths[0]) as unfinished:
+            FigureCanvasSVG(figure).print_svg(unfinished, metadata=without)
         without = {"CreationDate": None, "Creator": None, "Producer": None}
-        FigureCanvasPdf(figure).print_pdf(paths[1], metadata=without)
+        with replacing(paths[1]) as unfinished:
+            FigureCanvasPdf(figure).print_pdf(unfinished, metadata=without)
     return paths
 
 

@@ -9,6 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rayoff.files import replace_file, replacing
+
 Row = dict[Hashable, Any]
 """A row of a table's data, by column."""
 Column = tuple[str, Callable[[Row], str]]
@@ -115,14 +117,15 @@ def write_table(folder: Path, table: ReportTable) -> list[Path]:
         folder: made if it does not exist.
         table: a table without titles has no rows to show, and only data.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{table.name}{suffix}" for suffix in (".csv", ".parquet", ".md", ".tex")]
-    table.data.to_csv(paths[0], index=False)
-    pq.write_table(pa.Table.from_pandas(_typed(table.data), preserve_index=False), paths[1])
+    replace_file(paths[0], table.data.to_csv(index=False))
+    with replacing(paths[1]) as unfinished:
+        exact = pa.Table.from_pandas(_typed(table.data), preserve_index=False)
+        pq.write_table(exact, unfinished)
     if not table.titles:
         return paths[:2]
-    paths[2].write_text(table.to_markdown(), encoding="utf-8")
-    paths[3].write_text(table.to_latex(), encoding="utf-8")
+    replace_file(paths[2], table.to_markdown())
+    replace_file(paths[3], table.to_latex())
     return paths
 
 

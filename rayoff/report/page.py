@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from rayoff.files import replace_file
 from rayoff.report import contents, tallies
 from rayoff.report.aggregates import ArmScores, arm_scores
 from rayoff.report.caveats import caveats, progress
@@ -99,9 +100,8 @@ def write_report(run_folder: Path) -> Path:
     shown = {"sections": list(SECTIONS.items()), "tables": tables, "figures": figures}
     page = _template("page.html").render(context | evidence | shown)
     path = run_folder / "report.html"
-    path.write_text(page, encoding="utf-8")
-    readme = _template("readme.md").render(context)
-    (run_folder / "README.md").write_text(readme, encoding="utf-8")
+    replace_file(path, page)
+    replace_file(run_folder / "README.md", _template("readme.md").render(context))
     return path
 
 
@@ -122,7 +122,7 @@ def write_comparison_report(run_folders: Sequence[Path], folder: Path | None = N
     origins = [read_if_there(path / "provenance.json") for path in run_folders]
     about = {"command": shlex.join(["rayoff", "report", *map(str, run_folders)])}
     provenance = json.dumps(about | dict(zip(names, origins, strict=True)), indent=1)
-    (folder / "provenance.json").write_text(provenance + "\n", encoding="utf-8")
+    replace_file(folder / "provenance.json", provenance + "\n")
     return write_report(folder)
 
 

@@ -46,7 +46,6 @@ def write_comparison(run_folders: Sequence[Path], folder: Path) -> Path:
     frame = pd.concat([_with_settings(part, settings) for part in parts], ignore_index=True)
     metrics = sorted(set(frame) - set(RESULT_COLUMNS) - set(settings) - {"run"})
     frame = frame[["run", *RESULT_COLUMNS, *settings, *metrics]]
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "results.parquet"
     replace_table(pa.Table.from_pandas(frame, preserve_index=False), path)
     return path

@@ -1,11 +1,12 @@
 """The columns of ``results.parquet``, and the file of metrics that a trial writes itself."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from rayoff.files import replacing
 
 NUM_LAST_EVALUATIONS = 10
 """Evaluations at the end of a run whose mean is the run's score, at most its later half."""
@@ -101,15 +102,13 @@ def write_metrics(folder: Path, rows: Sequence[dict[str, object]]) -> None:
     fields = [(name, RESULT_COLUMNS[name][0]) for name in _ROW_COLUMNS]
     fields += [(name, pa.float64()) for name in metrics]
     columns = [pa.array([row.get(name) for row in rows], type=kind) for name, kind in fields]
-    folder.mkdir(parents=True, exist_ok=True)
     replace_table(pa.table(columns, schema=pa.schema(fields)), folder / "metrics.parquet")
 
 
 def replace_table(table: pa.Table, path: Path) -> None:
     """Write a table so that a reader sees the old file or the new one, never a part."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    pq.write_table(table, partial)
-    os.replace(partial, path)
+    with replacing(path) as unfinished:
+        pq.write_table(table, unfinished)
 
 
 def _check_row(index: int, row: dict[str, object]) -> None:

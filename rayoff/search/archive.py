@@ -4,10 +4,11 @@ Trials send their files as bytes through Ray's object store. So workers need no 
 system, a lost node takes nothing with it, and the run folder alone knows what is finished.
 """
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+
+from rayoff.files import replace_file
 
 DONE = "done"
 """Marker of a finished trial: written last, after all of its results."""
@@ -34,7 +35,7 @@ class Archive:
     def write(self, trial_id: str, files: Files) -> None:
         """Write files into a trial's folder in their order, each replaced at once."""
         for name, content in files.items():
-            _replace(self._trials / trial_id / name, content)
+            replace_file(self._trials / trial_id / name, content)
 
     def write_checkpoint(self, trial_id: str, step: int, files: Files) -> None:
         """Write a checkpoint as a whole, then remove the ones before it."""
@@ -42,7 +43,7 @@ class Archive:
         partial, final = parent / f"{step:09d}.partial", parent / f"{step:09d}"
         shutil.rmtree(partial, ignore_errors=True)
         for name, content in files.items():
-            _replace(partial / name, content)
+            replace_file(partial / name, content)
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)
         for other in parent.iterdir():
@@ -78,11 +79,3 @@ def write_files(files: Files, folder: Path) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file that readers see whole, old or new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(content)
-    partial.replace(path)

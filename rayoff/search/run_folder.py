@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from rayoff.errors import ResultsError
+from rayoff.files import replace_file
 from rayoff.provenance import gather
 from rayoff.search.archive import is_finished
 from rayoff.search.commands import shown, typed
@@ -93,7 +94,7 @@ class RunFolder:
         path.mkdir(parents=True, exist_ok=True)
         _write_json(path / "provenance.json", gather(command))
         # Last: a folder with a study is one that can be resumed.
-        (path / "study.json").write_text(to_json(study), encoding="utf-8")
+        replace_file(path / "study.json", to_json(study))
         return cls(path, study)
 
     @classmethod
@@ -226,10 +227,7 @@ def _holder(lock: IO[str]) -> str:
 
 
 def _write_json(path: Path, content: object) -> None:
-    """Write a file that readers see whole, old or new."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    partial.replace(path)
+    replace_file(path, json.dumps(content, indent=1))
 
 
 def place_of(runs: Path, study: Study) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rayoff.errors import RayoffError, ResultsError
+from rayoff.files import replace_file
 from rayoff.study.design import Scalar
 from rayoff.study.paths import config_from_dict
 from rayoff.study.plan import PlannedTrial
@@ -87,11 +88,8 @@ def write_record(run_folder: Path, record: PointRecord) -> None:
     """Write a record into a run folder; readers see the old one or the new one whole."""
     content = asdict(record)
     content["trials"] = [asdict(trial) for trial in record.trials]
-    folder = run_folder / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{record.name}.partial"
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    partial.replace(folder / f"{record.name}.json")
+    path = run_folder / FOLDER / f"{record.name}.json"
+    replace_file(path, json.dumps(content, indent=1) + "\n")
 
 
 def read_records(run_folder: Path) -> list[PointRecord]:
