@@ -104,12 +104,9 @@ def draw_figures(analysis: Analysis) -> dict[str, Figure]:
     return {name: figure for name, figure in figures.items() if figure is not None}
 
 
-def write_figures(folder: Path, figures: dict[str, Figure]) -> dict[str, Markup]:
-    """Write the figures and return them by name, ready to stand inside a page."""
-    return {
-        name: _inline(save_figure(figure, folder / name)[0], name)
-        for name, figure in figures.items()
-    }
+def write_figures(folder: Path, figures: dict[str, Figure]) -> dict[str, list[Path]]:
+    """Write the figures and return their files by name, the SVG first."""
+    return {name: save_figure(figure, folder / name) for name, figure in figures.items()}
 
 
 def _numbered(name: str, figures: list[Figure]) -> dict[str, Figure]:
@@ -170,8 +167,9 @@ def _search_figures(search: SearchResults) -> dict[str, Figure | None]:
     return figures
 
 
-def _inline(path: Path, name: str) -> Markup:
+def inline_figure(path: Path) -> Markup:
     """Return an SVG file as an element with ids of its own, so that two can share a page."""
+    name = path.stem
     svg = path.read_text(encoding="utf-8")
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,16 @@ from rayoff.report.caveats import caveats, progress
 from rayoff.report.cost import time_spent
 from rayoff.report.effects import find_effects
 from rayoff.report.exports import ReportTable, write_table
-from rayoff.report.figures import Analysis, draw_figures, shown_arms, write_figures
+from rayoff.report.figures import (
+    Analysis,
+    draw_figures,
+    inline_figure,
+    shown_arms,
+    write_figures,
+)
 from rayoff.report.headline import Headline, headlines, search_headlines
 from rayoff.report.interactions import Interaction, find_interactions, largest
+from rayoff.report.manifest import update_manifest
 from rayoff.report.origins import (
     describe,
     describe_data,
@@ -74,7 +82,8 @@ _FOLDER_FILES = ("study.json", "provenance.json", "optuna.journal")
 def write_report(run_folder: Path) -> Path:
     """Write ``results.parquet``, tables, figures, ``README.md`` and ``report.html`` of a folder.
 
-    An unfinished folder gives a report with a banner. Equal results give equal bytes.
+    An unfinished folder gives a report with a banner. Equal results give equal bytes. What an
+    earlier report wrote and this one does not is removed: see ``update_manifest``.
 
     Args:
         run_folder: ``runs/<study>-<hash>``, with ``study.json`` and the trials' metrics; without
@@ -92,16 +101,19 @@ def write_report(run_folder: Path) -> Path:
     search = read_search(run_folder)
     analysis, summary = analyse(frame, search)
     tables = report_tables(frame, summary, analysis)
-    for table in tables.values():
-        write_table(run_folder / "tables", table)
+    written = [write_table(run_folder / "tables", table) for table in tables.values()]
     figures = write_figures(run_folder / "figures", draw_figures(analysis))
     context = _context(run_folder, frame, summary, analysis)
     evidence = _evidence(run_folder, frame, summary, analysis)
-    shown = {"sections": list(SECTIONS.items()), "tables": tables, "figures": figures}
-    page = _template("page.html").render(context | evidence | shown)
+    shown = {
+        "sections": list(SECTIONS.items()),
+        "tables": tables,
+        "figures": {name: inline_figure(paths[0]) for name, paths in figures.items()},
+    }
     path = run_folder / "report.html"
-    replace_file(path, page)
+    replace_file(path, _template("page.html").render(context | evidence | shown))
     replace_file(run_folder / "README.md", _template("readme.md").render(context))
+    update_manifest(run_folder, chain(*written, *figures.values()))
     return path
 
 
