@@ -77,7 +77,7 @@ class Parts:
             [lambda: make(environment)] * (num_runs * NUM_EPISODES), copy=False
         )
         scaling = torch.zeros(self.sizes[0]), torch.ones(self.sizes[0])
-        self.policies = export_policies(self.agent.actor, Normalizer(*scaling))
+        self.policies = export_policies(self.agent, Normalizer(*scaling))
 
     def microseconds(self) -> dict[str, float]:
         """Return what a step of one environment takes in each part [us], once."""
@@ -182,7 +182,7 @@ def share(config: TrialConfig, num_steps: int) -> list[float]:
     replay.advance(10)  # records the step
     of_step = seconds_of(lambda: replay.advance(num_steps)) / num_steps
     evaluator = make_evaluator(config, prepared.facts)
-    policies = export_policies(agent.actor, prepared.normalizer)
+    policies = export_policies(agent, prepared.normalizer)
     evaluator.rollout(policies, step=0)  # makes the environments
     started = time.process_time()
     lengths = evaluator.rollout(policies, step=1).lengths

@@ -12,13 +12,14 @@ import gymnasium
 import numpy as np
 import pytest
 
-from rayoff.evaluation import Evaluator, Layer, PerceptronPolicy
+from rayoff.evaluation import Evaluator, NormalizedPolicy
+from rayoff.inference import Layer, Perceptron
 
 PENDULUM = ("Pendulum-v1", 3, 1, 2.0)
 HOPPER = ("Hopper-v5", 11, 3, 1.0)
 
 
-def make_policy(seed: int, num_inputs: int, num_outputs: int) -> PerceptronPolicy:
+def make_policy(seed: int, num_inputs: int, num_outputs: int) -> NormalizedPolicy:
     """Return a policy of the size that trials have."""
     rng = np.random.default_rng(seed)
 
@@ -29,7 +30,7 @@ def make_policy(seed: int, num_inputs: int, num_outputs: int) -> PerceptronPolic
 
     mean, std = np.zeros(num_inputs, np.float32), np.ones(num_inputs, np.float32)
     sizes = [(num_inputs, 256, "relu"), (256, 256, "relu"), (256, num_outputs, "tanh")]
-    return PerceptronPolicy(mean, std, tuple(layer(*size) for size in sizes))
+    return NormalizedPolicy(mean, std, Perceptron(tuple(layer(*size) for size in sizes)))
 
 
 def processes_of(evaluator: Evaluator) -> list[subprocess.Popen[bytes]]:

@@ -20,7 +20,7 @@ TUNE = ROOT / "rayoff" / "tune.py"
 
 # From the ground up. A module imports from lower floors only.
 FLOORS = (
-    ("batch", "draws", "config", "errors", "files", "observations"),
+    ("batch", "draws", "config", "errors", "files", "inference", "observations"),
     ("networks", "regularizers", "seem", "forecast", "divergence", "stats"),
     ("data", "evaluation", "checkpoint", "provenance"),
     ("agents",),

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from tiny_agents import NORMS, NUM_ACTIONS, NUM_OBSERVATIONS, make_draws, tiny, 
 from rayoff.agents import Agent
 from rayoff.config import ActorConfig, Norm
 from rayoff.data import Normalizer
+from rayoff.evaluation import NormalizedPolicy
 from rayoff.networks import ACTIVATIONS, Actor
-from rayoff.trial import Policy, export_policies
+from rayoff.trial import Policy
 
 LOW, HIGH = np.array([-2.0, 0.0, -1.0]), np.array([2.0, 5.0, 1.0])
 NORMALIZER = Normalizer(
@@ -24,7 +26,8 @@ NORMALIZER = Normalizer(
 
 
 def make_policy(actor: Actor, run: int = 0) -> Policy:
-    network = export_policies(actor, NORMALIZER)[run]
+    mean, std = NORMALIZER.mean.numpy(), NORMALIZER.std.numpy()
+    network = NormalizedPolicy(mean, std, actor.to_numpy()[run])
     names: dict[str, Any] = {"source": "builtin:tiny", "seed": 3, "step": 50}
     return Policy(network=network, action_low=LOW, action_high=HIGH, **names)
 
@@ -132,6 +135,13 @@ def test_an_exported_policy_needs_no_rayoff_and_says_what_it_is(tmp_path: Path) 
         "action_size": 3,
     }
     np.testing.assert_allclose(json.loads(actions), policy(np.ones(5)), rtol=1e-4, atol=1e-5)
+
+
+def test_a_policy_that_is_no_perceptron_is_not_exported(tmp_path: Path) -> None:
+    network = NormalizedPolicy(np.zeros(5), np.ones(5), lambda rows: rows[:, :3])
+    policy = replace(make_policy(make_actor()), network=network)
+    with pytest.raises(ValueError, match="must be a Perceptron to be exported but is a function"):
+        policy.export(tmp_path / "policy.pt2")
 
 
 def test_an_export_has_the_suffix_that_torch_asks_for(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ Every part of an agent that has a ``state_dict`` is saved with a trial; a name t
 an underscore is a view on another part.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from torch import Tensor
@@ -14,6 +15,7 @@ from rayoff.agents.td3_bc import TD3BC
 from rayoff.batch import Batch
 from rayoff.config import TrialConfig
 from rayoff.draws import Draws
+from rayoff.evaluation import Policy
 from rayoff.networks import Actor, Critic
 
 
@@ -36,10 +38,14 @@ class Agent(Protocol):
         ...
 
     def act(self, observations: Tensor) -> Tensor:
-        """Return the deterministic actions for observations (K, B, S), shape (K, B, A).
+        """Return the deterministic actions for observations (K, B, S), shape (K, B, A)."""
+        ...
 
-        An evaluation takes the actor as plain arrays, which must act alike: see
-        ``rayoff.trial.export_policies``.
+    def policies(self) -> Sequence[Policy]:
+        """Return what ``act`` now is for each run, (K,), for the rollouts of an evaluation.
+
+        They take and give numpy's arrays, and act alike within rounding. They stay as they are
+        while the runs train on, and can be pickled: an evaluation may go on in other processes.
         """
         ...
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from rayoff.batch import Batch, Loss
 from rayoff.config import BCConfig, TrialConfig
 from rayoff.draws import Draws
+from rayoff.inference import Perceptron
 from rayoff.networks import Actor, make_optimizer, step
 
 
@@ -48,3 +49,7 @@ class BC:
     def act(self, observations: Tensor) -> Tensor:
         """Return the deterministic actions for observations (K, B, S), shape (K, B, A)."""
         return self.actor(observations)
+
+    def policies(self) -> list[Perceptron]:
+        """Return what ``act`` now is for each run, in numpy, (K,)."""
+        return self.actor.to_numpy()

@@ -14,6 +14,7 @@ from torch.nn.functional import mse_loss
 from rayoff.batch import Batch, Loss
 from rayoff.config import TD3Config, TrialConfig
 from rayoff.draws import Draws
+from rayoff.inference import Perceptron
 from rayoff.networks import (
     Actor,
     Critic,
@@ -108,3 +109,7 @@ class TD3:
     def act(self, observations: Tensor) -> Tensor:
         """Return the deterministic actions for observations (K, B, S), shape (K, B, A)."""
         return self.actor(observations)
+
+    def policies(self) -> list[Perceptron]:
+        """Return what ``act`` now is for each run, in numpy, (K,)."""
+        return self.actor.to_numpy()

@@ -13,6 +13,7 @@ from torch.nn.functional import mse_loss
 from rayoff.batch import Batch, Loss
 from rayoff.config import TD3BCConfig, TrialConfig
 from rayoff.draws import Draws
+from rayoff.inference import Perceptron
 from rayoff.networks import (
     Actor,
     Critic,
@@ -107,3 +108,7 @@ class TD3BC:
     def act(self, observations: Tensor) -> Tensor:
         """Return the deterministic actions for observations (K, B, S), shape (K, B, A)."""
         return self.actor(observations)
+
+    def policies(self) -> list[Perceptron]:
+        """Return what ``act`` now is for each run, in numpy, (K,)."""
+        return self.actor.to_numpy()

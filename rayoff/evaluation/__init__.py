@@ -5,17 +5,14 @@ Imports no torch, since worker processes import it: numpy, and Gymnasium when it
 
 from rayoff.evaluation.environment import Environment, check_environment
 from rayoff.evaluation.evaluator import Evaluator, Rollout, episode_seeds
-from rayoff.evaluation.perceptron import Layer, Normalization, PerceptronPolicy
-from rayoff.evaluation.simulation import Policy
+from rayoff.evaluation.policies import NormalizedPolicy, Policy
 from rayoff.evaluation.video import Episode, check_video, record_episode
 
 __all__ = [
     "Environment",
     "Episode",
     "Evaluator",
-    "Layer",
-    "Normalization",
-    "PerceptronPolicy",
+    "NormalizedPolicy",
     "Policy",
     "Rollout",
     "check_environment",

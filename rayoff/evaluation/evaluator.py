@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 
 from rayoff.errors import StudyError
 from rayoff.evaluation.environment import Environment, check_environment
-from rayoff.evaluation.simulation import Policy, Simulation
+from rayoff.evaluation.policies import Policy
+from rayoff.evaluation.simulation import Simulation
 from rayoff.evaluation.workers import Done, Job, Workers
 
 

@@ -3,20 +3,17 @@
 Shapes: E episodes, S observation, A action.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from rayoff.evaluation.environment import Environment, flat_size, make
+from rayoff.evaluation.policies import Policy
 from rayoff.observations import Observations, flatten_observations
 
 if TYPE_CHECKING:
     import gymnasium
-
-Policy = Callable[[np.ndarray], np.ndarray]
-"""Maps raw observations, float32, (E, S), to actions in [-1, 1], (E, A), each row by itself. Its
-input is written over after the call. Worker processes ask that it can be pickled."""
 
 
 class Simulation:
@@ -52,7 +49,8 @@ class Simulation:
         the policy's input, whose shape thus stays the same: rounding depends on it.
 
         Args:
-            policy: what acts; where it gives nan the episode ends and the return is nan.
+            policy: maps raw observations; where it gives nan the episode ends and the return is
+                nan.
             seeds: of the episodes, (E,).
         """
         returns, lengths = np.zeros(len(seeds)), np.zeros(len(seeds), np.int64)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rayoff.evaluation.simulation import Policy
+from rayoff.evaluation.policies import Policy
 
 Job = tuple[Policy, list[int]]
 """A policy, and the seeds of its episodes, (E,)."""

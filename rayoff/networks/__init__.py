@@ -5,23 +5,21 @@ Source of the layout: ensembles as a leading axis, as in torch.func and JAX's vm
 
 from rayoff.networks.bootstrap import TargetUpdate, bootstrap, reduce_ensemble
 from rayoff.networks.linear import SpectralNormLinear, StackedLinear, WeightNormLinear
-from rayoff.networks.norms import BatchNorm, GroupNorm, Mode, RMSNorm, StackedNorm
+from rayoff.networks.norms import BatchNorm, Mode, RMSNorm, StackedNorm
 from rayoff.networks.optimization import (
     enable_fast_products,
     keep_freed_memory,
     make_optimizer,
     step,
 )
-from rayoff.networks.perceptron import ACTIVATIONS, Actor, Block, Critic, StackedMLP
+from rayoff.networks.perceptron import ACTIVATIONS, Actor, Critic, StackedMLP
 from rayoff.networks.precision import check_precision, products_in
 
 __all__ = [
     "ACTIVATIONS",
     "Actor",
     "BatchNorm",
-    "Block",
     "Critic",
-    "GroupNorm",
     "Mode",
     "RMSNorm",
     "SpectralNormLinear",

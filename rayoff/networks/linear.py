@@ -6,10 +6,12 @@ Shapes: G networks (K runs, or K runs times N critics, flattened), B batch, I in
 units; ``lead`` is (K,) or (K, N), and parameters have shape (*lead, ...).
 """
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rayoff.draws import Draws
+from rayoff.networks.arrays import to_array
 from rayoff.networks.initialization import initial_parameters
 from rayoff.networks.narrow import ColumnMap
 from rayoff.networks.precision import affine
@@ -27,6 +29,14 @@ class StackedLinear(nn.Module):
     def effective_weight(self) -> Tensor:
         """Return the matrices that multiply the input, (G, I, O)."""
         return self.weight.flatten(0, -3)
+
+    @torch.no_grad()
+    def to_numpy(self) -> list[tuple[np.ndarray, np.ndarray | None]]:
+        """Return weight (I, O) and bias (O,), or no bias, of each network, (G,)."""
+        weights = to_array(self.effective_weight())
+        if self.bias is None:
+            return [(weight, None) for weight in weights]
+        return list(zip(weights, to_array(self.bias.flatten(0, -2)), strict=True))
 
     def advance(self) -> None:
         """Advance what a training pass advances; nothing here."""

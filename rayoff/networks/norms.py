@@ -10,6 +10,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from rayoff.inference import Normalization
+from rayoff.networks.arrays import to_array
+
 Mode = Literal["train", "target", "policy", "eval"]
 """Which pass a network is in: ``train`` (data, statistics advance), ``target`` and ``policy``
 (statistics of their own batch, nothing advances), ``eval`` (running statistics, no dropout)."""
@@ -27,6 +30,10 @@ class StackedNorm(nn.Module, ABC):
     def normalize(self, x: Tensor, mode: Mode) -> Tensor:
         """Return the normalised input before gain and shift, (G, B, H)."""
 
+    @abstractmethod
+    def to_numpy(self) -> list[Normalization]:
+        """Return how each network normalises in mode eval, (G,)."""
+
     def forward(self, x: Tensor, mode: Mode = "eval") -> Tensor:
         """Return gain * normalize(x) + shift, (G, B, H)."""
         gain, shift = self.gain.flatten(0, -2)[:, None], self.shift.flatten(0, -2)[:, None]
@@ -39,6 +46,10 @@ class LayerNorm(StackedNorm):
     def normalize(self, x: Tensor, mode: Mode) -> Tensor:
         """Return (x - mean) / sqrt(var + eps) over H."""
         return nn.functional.layer_norm(x, x.shape[-1:])
+
+    def to_numpy(self) -> list[Normalization]:
+        """Return one group of all units for each network, (G,)."""
+        return _to_numpy(self.gain, self.shift, num_groups=1)
 
 
 class GroupNorm(StackedNorm):
@@ -55,6 +66,10 @@ class GroupNorm(StackedNorm):
         groups = x.unflatten(-1, (self.num_groups, -1))
         return nn.functional.layer_norm(groups, groups.shape[-1:]).flatten(-2)
 
+    def to_numpy(self) -> list[Normalization]:
+        """Return the groups of each network, (G,)."""
+        return _to_numpy(self.gain, self.shift, self.num_groups)
+
 
 class RMSNorm(StackedNorm):
     """Unit root mean square over the units of one row; no centring, and no shift."""
@@ -67,6 +82,10 @@ class RMSNorm(StackedNorm):
     def normalize(self, x: Tensor, mode: Mode) -> Tensor:
         """Return x / sqrt(mean x^2 + eps) over H."""
         return nn.functional.rms_norm(x, x.shape[-1:], eps=1e-5)
+
+    def to_numpy(self) -> list[Normalization]:
+        """Return one group of all units for each network, not centred, (G,)."""
+        return _to_numpy(self.gain, self.shift, num_groups=1, centred=False)
 
 
 class BatchNorm(StackedNorm):
@@ -103,12 +122,25 @@ class BatchNorm(StackedNorm):
             self._track(mean.detach(), var.detach(), x.shape[1])
         return (x - mean) * (var + self.eps).rsqrt()
 
+    def to_numpy(self) -> list[Normalization]:
+        """Return gain and shift of each network with the running statistics in them, (G,)."""
+        gain = self.gain * (self.running_var + self.eps).rsqrt()
+        return _to_numpy(gain, self.shift - self.running_mean * gain, num_groups=0)
+
     @torch.no_grad()
     def _track(self, mean: Tensor, var: Tensor, batch_size: int) -> None:
         """Move the running statistics; the variance is tracked without bias, as torch does."""
         unbiased = var * (batch_size / (batch_size - 1))
         self.running_mean.lerp_(mean.view_as(self.running_mean), self.momentum)
         self.running_var.lerp_(unbiased.view_as(self.running_var), self.momentum)
+
+
+def _to_numpy(
+    gain: Tensor, shift: Tensor, num_groups: int, *, centred: bool = True
+) -> list[Normalization]:
+    """Return a normalisation of the units of a row (eps 1e-5) for each gain (*lead, H)."""
+    rows = zip(to_array(gain.flatten(0, -2)), to_array(shift.flatten(0, -2)), strict=True)
+    return [Normalization(*row, num_groups, centred, 1e-5) for row in rows]
 
 
 def make_norm(

@@ -3,13 +3,16 @@
 Shapes: K runs (seeds), N critics, B batch, S observation, A action, H width; G = K or K N.
 """
 
+from collections.abc import Iterable
 from copy import deepcopy
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from rayoff.config import ActorConfig, CriticConfig, NetworkConfig
 from rayoff.draws import Draws
+from rayoff.inference import Layer, Perceptron
 from rayoff.networks.linear import StackedLinear, make_linear
 from rayoff.networks.norms import BatchNorm, Mode, make_norm
 
@@ -64,6 +67,15 @@ class Block(nn.Module):
         if self.norm is not None and not self.norm_first:
             x = self.norm(x, mode)
         return x
+
+    def to_numpy(self) -> list[Layer]:
+        """Return the block of each network in mode eval, (G,)."""
+        linear = self.linear.to_numpy()
+        norms = [None] * len(linear) if self.norm is None else self.norm.to_numpy()
+        return [
+            Layer(weight, bias, self.activation_name, norm, self.norm_first)
+            for (weight, bias), norm in zip(linear, norms, strict=True)
+        ]
 
     def _drop(self, x: Tensor, mode: Mode, draws: Draws | None) -> Tensor:
         """Zero a share of the units and scale the rest; before the norm, as DroQ has it."""
@@ -139,6 +151,12 @@ class Actor(StackedMLP):
     ) -> Tensor:
         """Return the actions at ``observations``, (K, B, A)."""
         return torch.tanh(self.head(self.features(observations, mode, draws)))
+
+    def to_numpy(self) -> list[Perceptron]:
+        """Return the policy of each run as it now is, (K,); equal to mode eval within rounding."""
+        layers = [block.to_numpy() for block in cast("Iterable[Block]", self.blocks)]
+        layers.append([Layer(weight, bias, "tanh") for weight, bias in self.head.to_numpy()])
+        return [Perceptron(run) for run in zip(*layers, strict=True)]
 
 
 class Critic(StackedMLP):

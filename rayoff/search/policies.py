@@ -107,7 +107,7 @@ class Policies:
         run = self._runs(seed)[0]
         low, high = action_bounds(self.facts)
         return Policy(
-            network=export_policies(self._agent.actor, self._normalizer)[run],
+            network=export_policies(self._agent, self._normalizer)[run],
             action_low=low,
             action_high=high,
             source=self.facts.source,
@@ -149,7 +149,7 @@ class Policies:
         """
         runs = self._runs(seed)
         seeds = [self.config.seeds[run] for run in runs]
-        policies = export_policies(self._agent.actor, self._normalizer)
+        policies = export_policies(self._agent, self._normalizer)
 
         evaluator = make_evaluator(self.config, self.facts, seeds, num_episodes)
         returns = evaluator.rollout([policies[run] for run in runs], self.step).returns

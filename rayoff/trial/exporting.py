@@ -1,69 +1,49 @@
-"""The policies of a trial's runs as plain arrays, which no training step changes.
+"""The policies of a trial's runs for rollouts, which no training step changes.
 
-Shapes: K runs, S observation, A action, I input and O output units of a layer.
+Shapes: K runs, E rows, S observation, A action.
 """
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from rayoff.agents import Agent
 from rayoff.data import Normalizer
-from rayoff.evaluation import Layer, Normalization, PerceptronPolicy
-from rayoff.networks import Actor, BatchNorm, Block, GroupNorm, RMSNorm, StackedLinear, StackedNorm
+from rayoff.evaluation import NormalizedPolicy
+from rayoff.networks.arrays import to_array
+
+_TOLERANCE = 0.05
+"""By which actions in [-1, 1] may differ: more than products of any precision do."""
 
 
-def export_policies(actor: Actor, normalizer: Normalizer) -> list[PerceptronPolicy]:
-    """Return the policy of each run as it now is, (K,); equal to the actor within rounding.
+def export_policies(agent: Agent, normalizer: Normalizer) -> list[NormalizedPolicy]:
+    """Return the policy of each run as it now is, (K,); equal to the agent within rounding.
 
     Args:
-        actor: of K runs, on any device.
+        agent: of K runs, on any device.
         normalizer: how it sees observations.
     """
-    mean, std = _array(normalizer.mean), _array(normalizer.std)
-    layers = [_export_block(block) for block in actor.blocks if isinstance(block, Block)]
-    layers.append(_export_linear(actor.head, "tanh"))
-    return [PerceptronPolicy(mean, std, run) for run in zip(*layers, strict=True)]
+    mean, std = to_array(normalizer.mean), to_array(normalizer.std)
+    return [NormalizedPolicy(mean, std, policy) for policy in agent.policies()]
 
 
-def _export_block(block: Block) -> list[Layer]:
-    """Return the layer of each run."""
-    norms = None if block.norm is None else _export_norm(block.norm)
-    return _export_linear(block.linear, block.activation_name, norms, first=block.norm_first)
+def check_policies(agent: Agent, num_runs: int, num_observations: int) -> None:
+    """Check that an agent's policies are what it acts by, before it trains for an evaluation.
 
+    Args:
+        agent: of K runs, on the CPU or another device.
+        num_runs: K.
+        num_observations: S.
 
-def _export_linear(
-    linear: StackedLinear,
-    activation: str,
-    norms: list[Normalization] | None = None,
-    *,
-    first: bool = True,
-) -> list[Layer]:
-    with torch.no_grad():
-        weights = _array(linear.effective_weight())  # (K, I, O)
-    biases = [None] * len(weights) if linear.bias is None else list(_array(linear.bias))
-    return [
-        Layer(weight, bias, activation, norm, first)
-        for weight, bias, norm in zip(weights, biases, norms or [None] * len(weights), strict=True)
-    ]
-
-
-def _export_norm(norm: StackedNorm) -> list[Normalization]:
-    """Return the normalisation of each run; running statistics become part of gain and shift."""
-    gain, shift = norm.gain.detach(), norm.shift.detach()  # (K, O)
-    num_groups, eps = 1, 1e-5
-    if isinstance(norm, GroupNorm):
-        num_groups = norm.num_groups
-    if isinstance(norm, BatchNorm):
-        num_groups = 0
-        gain = gain * (norm.running_var + norm.eps).rsqrt()
-        shift = shift - norm.running_mean * gain
-    centred = not isinstance(norm, RMSNorm)
-    return [
-        Normalization(*run, num_groups, centred, eps)
-        for run in zip(_array(gain), _array(shift), strict=True)
-    ]
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    """Return a copy, contiguous and on the host."""
-    return tensor.detach().cpu().contiguous().clone().numpy()
+    Raises:
+        ValueError: they are not.
+    """
+    rows = torch.linspace(-3, 3, 2 * num_observations).view(2, -1)  # (E, S)
+    device = next(agent.actor.parameters()).device
+    expected = to_array(agent.act(rows.to(device).repeat(num_runs, 1, 1)))  # (K, E, A)
+    found = [policy(to_array(rows)) for policy in agent.policies()]
+    alike = [one.shape for one in found] == [one.shape for one in expected]
+    if not (alike and np.allclose(found, expected, atol=_TOLERANCE)):
+        raise ValueError(
+            f"policies() of {type(agent).__name__} must act as act() does, one for each of its "
+            f"{num_runs} runs, but does not: an evaluation would be of other policies."
+        )

@@ -14,7 +14,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from rayoff.evaluation import Layer, PerceptronPolicy
+from rayoff.evaluation import NormalizedPolicy
+from rayoff.inference import Layer, Perceptron
 from rayoff.networks import ACTIVATIONS
 from rayoff.observations import flatten_observations
 
@@ -26,7 +27,7 @@ class Policy:
     It acts in numpy, with the weights as they were when it was made.
     """
 
-    network: PerceptronPolicy
+    network: NormalizedPolicy
     """Maps raw observations (E, S) to actions in [-1, 1], (E, A)."""
     action_low: np.ndarray
     """Action of the environment that -1 stands for, (A,)."""
@@ -86,15 +87,19 @@ class Policy:
             The path.
 
         Raises:
-            ValueError: the path has another suffix.
+            ValueError: the path has another suffix, or the policy is no perceptron.
         """
         path = Path(path)
         if path.suffix != ".pt2":
             raise ValueError(f"An exported policy must be a .pt2 file but got {path}.")
+        if not isinstance(self.network.act, Perceptron):
+            kind = type(self.network.act).__name__
+            raise ValueError(f"A policy must be a Perceptron to be exported but is a {kind}.")
+        module = _PolicyModule(self, self.network.act)
         example = (torch.zeros(2, self.observation_size),)
         rows = torch.export.Dim("rows")
         shapes = {"observations": {0: rows}}
-        program = torch.export.export(_PolicyModule(self), example, dynamic_shapes=shapes)
+        program = torch.export.export(module, example, dynamic_shapes=shapes)
         names = ("source", "seed", "step", "observation_size", "action_size")
         about = json.dumps({name: getattr(self, name) for name in names})
         torch.export.save(program, path, extra_files={"policy.json": about})
@@ -109,7 +114,7 @@ class _PolicyModule(nn.Module):
     centre: Tensor
     half_width: Tensor
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, perceptron: Perceptron) -> None:
         super().__init__()
         network = policy.network
         centre = (policy.action_high + policy.action_low) / 2
@@ -120,7 +125,7 @@ class _PolicyModule(nn.Module):
             ("half_width", policy.action_high - centre),
         ):
             self.register_buffer(name, torch.tensor(array, dtype=torch.float32))
-        self.layers = nn.Sequential(*map(_LayerModule, network.layers))
+        self.layers = nn.Sequential(*map(_LayerModule, perceptron.layers))
 
     def forward(self, observations: Tensor) -> Tensor:
         """Map (E, S) to (E, A)."""
@@ -128,7 +133,7 @@ class _PolicyModule(nn.Module):
 
 
 class _LayerModule(nn.Module):
-    """One layer of a policy; see ``rayoff.evaluation.Layer``."""
+    """One layer of a policy; see ``rayoff.inference.Layer``."""
 
     weight: Tensor
     bias: Tensor | None

@@ -57,8 +57,8 @@ class Probe:
         with torch.no_grad():
             q = critic(self.observations, self.actions)  # (K, N, M)
             size = q.abs()
-            actions = agent.actor(self.observations)
-            next_actions = agent.actor(self.next_observations)
+            actions = agent.act(self.observations)
+            next_actions = agent.act(self.next_observations)
             squares = sum(p.square().flatten(1).sum(1) for p in critic.parameters())
             reading = {
                 "critic/q_abs": size.mean(-1).amax(1),

@@ -26,7 +26,7 @@ from rayoff.errors import CheckpointError
 from rayoff.networks import check_precision, enable_fast_products, keep_freed_memory
 from rayoff.trial.agent_state import agent_state, load_agent_state
 from rayoff.trial.evaluating import Evaluations
-from rayoff.trial.exporting import export_policies
+from rayoff.trial.exporting import check_policies, export_policies
 from rayoff.trial.replay import Replay, make_draws
 from rayoff.trial.sampling import Sampler
 from rayoff.trial.watching import Watch, next_multiple
@@ -72,6 +72,7 @@ class Trial:
         Raises:
             DatasetError: the fraction leaves less than a batch.
             StudyError: the device does not have the precision.
+            ValueError: the agent would be evaluated by other policies than it acts by.
         """
         check_precision(config.precision, device)
         if device == "cpu":
@@ -92,6 +93,8 @@ class Trial:
         )
         self.watch = Watch(config, self.facts, prepared.rows)
         self.evaluations = Evaluations(config, self.facts, num_workers)
+        if self.evaluations.period is not None:
+            check_policies(self.agent, len(config.seeds), self.facts.observation_size)
         self._overlaps = overlap
         self.step = 0
         self._history: list[Row] = []
@@ -178,7 +181,7 @@ class Trial:
     def _start_evaluation(self) -> None:
         """Begin to evaluate the policies as they are."""
         started = time.perf_counter()
-        policies = export_policies(self.agent.actor, self.normalizer)
+        policies = export_policies(self.agent, self.normalizer)
         self.evaluations.start(policies, self.step)
         self._seconds["evaluation"] += time.perf_counter() - started
 

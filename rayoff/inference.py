@@ -1,10 +1,10 @@
-"""A policy in numpy: the perceptron of one run, without torch.
+"""A perceptron in numpy: how the network of one run acts, without torch.
 
 Ten rows through 2 x 256 units take torch 120 us, most of it the way to the kernels, and numpy
-25 to 35. A policy is plain arrays, so it travels to another process, and stays what it was while
-its run trains on.
+25 to 35. It is plain arrays, so it travels to another process, and stays what it was while its
+run trains on. ``rayoff.networks`` says of each of its modules what it is here, by ``to_numpy``.
 
-Shapes: E rows, S observation, A action, I input and O output units of a layer.
+Shapes: E rows, I input and O output units of a layer.
 """
 
 from collections.abc import Callable
@@ -68,19 +68,14 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class PerceptronPolicy:
-    """Maps raw observations (E, S) to actions in [-1, 1], (E, A), in float32."""
+class Perceptron:
+    """Layers one after another."""
 
-    mean: np.ndarray
-    """Taken from observations, (S,)."""
-    std: np.ndarray
-    """Divides them then, (S,)."""
     layers: tuple[Layer, ...]
 
-    def __call__(self, observations: np.ndarray) -> np.ndarray:
-        """Return the actions; nan where the policy has diverged."""
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Map (E, I) of the first layer to (E, O) of the last, in float32; nan if diverged."""
         with np.errstate(all="ignore"):
-            x = (observations - self.mean) / self.std
             for layer in self.layers:
                 x = layer(x)
         return x
@@ -109,4 +104,4 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "tanh": np.tanh,
     "leaky_relu": lambda x: np.where(x > 0, x, np.float32(0.01) * x),
 }
-"""Nonlinearities by their name in ``rayoff.config``; the last layer of an actor has ``tanh``."""
+"""Nonlinearities by their name in ``rayoff.config``."""
