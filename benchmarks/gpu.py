@@ -50,6 +50,15 @@ def main() -> None:
 
 def bars(found: Survey, sizes: Sizes, device: str) -> list[Bar]:
     """Return every bar with its figure."""
+    return [
+        *speed_bars(found, sizes, device),
+        *loss_curve_bars(found, sizes),
+        *seem_bars(found, sizes),
+    ]
+
+
+def speed_bars(found: Survey, sizes: Sizes, device: str) -> list[Bar]:
+    """Return what is asked of the speed of td3_bc, alone, stacked and beside an eager loop."""
     loop = Case(width=sizes.width, device=device, eager=True)
     single = Case(width=sizes.width, device=device)
     stacked = Case(width=sizes.width, device=device, num_seeds=sizes.num_stacked)
@@ -64,13 +73,17 @@ def bars(found: Survey, sizes: Sizes, device: str) -> list[Bar]:
         )
 
     many = stacked.seeds_in_words
-    speed = [
+    return [
         Bar("td3_bc, 1 seed", rate(single), 4000, "steps/s"),
         Bar(f"td3_bc, {many}", rate(stacked), 50_000, "run-steps/s"),
         Bar("td3_bc, 1 seed, over the eager loop", over_loop(single), 1, "times"),
         Bar(f"td3_bc, {many}, over the eager loop", over_loop(stacked), 1, "times"),
     ]
-    curves = [
+
+
+def loss_curve_bars(found: Survey, sizes: Sizes) -> list[Bar]:
+    """Return how far the losses of captured steps may be from eager ones, agent by agent."""
+    return [
         Bar(
             f"{algorithm}, losses of {sizes.num_steps} captured steps off eager ones",
             one.replayed,
@@ -80,7 +93,11 @@ def bars(found: Survey, sizes: Sizes, device: str) -> list[Bar]:
         )
         for algorithm, one in found.agreements.items()
     ]
-    readings = [
+
+
+def seem_bars(found: Survey, sizes: Sizes) -> list[Bar]:
+    """Return how long a reading of SEEM may take."""
+    return [
         Bar(
             f"SEEM of {sizes.num_stacked} {name} runs at {sizes.num_rows} rows",
             milliseconds,
@@ -90,7 +107,6 @@ def bars(found: Survey, sizes: Sizes, device: str) -> list[Bar]:
         )
         for name, milliseconds in found.seem_milliseconds.items()
     ]
-    return [*speed, *curves, *readings]
 
 
 def as_markdown(found: Survey, judgement: list[Bar], *, judged: bool) -> str:

@@ -35,6 +35,8 @@ from rayoff.search.tables import load_study_tables, load_tables
 from rayoff.study import PlannedTrial, foreseen_trials
 
 if TYPE_CHECKING:
+    from ray.tune import RunConfig
+
     from rayoff.search.exploration import Measure
     from rayoff.search.supply import Supply
     from rayoff.search.trainable import Job, MetricsWriter
@@ -186,12 +188,9 @@ def _fit(
     """Let Ray Tune train what a study or a search supplies."""
     from ray import tune
 
-    from rayoff.callbacks import Failures, Summaries, trackings
     from rayoff.search.trainable import StudyTrial
-    from rayoff.stopper import LostTrialStopper
 
     retry_after_out_of_memory()
-    stopper = LostTrialStopper(supervision.max_failures)
     with TemporaryDirectory(prefix="rayoff-") as scratch:
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(StudyTrial, job=job), request),
@@ -204,21 +203,7 @@ def _fit(
                 max_concurrent_trials=supply.max_concurrent,
                 trial_dirname_creator=_trial_id,
             ),
-            run_config=tune.RunConfig(
-                name=folder.path.name,
-                storage_path=scratch,
-                stop=stopper,
-                callbacks=[
-                    Failures(folder.path / "trials", stopper),
-                    Summaries(folder.path, folder.planned),
-                    supply.progress,
-                    *trackings(supervision.track, folder.path, folder.study.name, folder.planned),
-                ],
-                verbose=0,
-                failure_config=tune.FailureConfig(max_failures=MAX_RETRIES),
-                # Trials keep their own checkpoints, in the run folder.
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            ),
+            run_config=_run_config(folder, supply, supervision, scratch),
         )
         try:
             tuner.fit()
@@ -228,6 +213,33 @@ def _fit(
                 f"Ray Tune must train all trials but broke off: {reason} What was trained is "
                 f"kept. Go on with: {typed('rayoff', 'resume', str(folder))}"
             ) from error
+
+
+def _run_config(
+    folder: RunFolder, supply: "Supply", supervision: Supervision, scratch: str
+) -> "RunConfig":
+    """Return how Ray Tune follows the trials of a folder, and where it keeps files of its own."""
+    from ray import tune
+
+    from rayoff.callbacks import Failures, Summaries, trackings
+    from rayoff.stopper import LostTrialStopper
+
+    stopper = LostTrialStopper(supervision.max_failures)
+    return tune.RunConfig(
+        name=folder.path.name,
+        storage_path=scratch,
+        stop=stopper,
+        callbacks=[
+            Failures(folder.path / "trials", stopper),
+            Summaries(folder.path, folder.planned),
+            supply.progress,
+            *trackings(supervision.track, folder.path, folder.study.name, folder.planned),
+        ],
+        verbose=0,
+        failure_config=tune.FailureConfig(max_failures=MAX_RETRIES),
+        # Trials keep their own checkpoints, in the run folder.
+        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+    )
 
 
 def _check_precisions(planned: Sequence[PlannedTrial], device: str) -> None:
