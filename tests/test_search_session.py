@@ -156,3 +156,41 @@ def test_a_driver_that_is_killed_takes_the_daemons_with_it(place: str) -> None:
         assert len(daemons) > 1
         driver.kill()
     assert_all_end(daemons, 10)  # the raylet's agents take a minute of Ray's own
+
+
+def end_twice(number: int) -> None:
+    """Signal this process as ``timeout`` does: by itself, and in its group."""
+    try:
+        os.kill(os.getpid(), number)
+    finally:
+        os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_study_that_is_told_to_end_does_so_as_on_an_interrupt(
+    cluster: None, number: signal.Signals
+) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt) as interrupt, session.session():
+        end_twice(number)
+    assert interrupt.value.args == (number,)
+    assert signal.getsignal(number) == before
+
+
+def test_a_study_in_the_background_of_a_script_is_ended_by_a_signal_too(cluster: None) -> None:
+    """Shells let such jobs ignore SIGINT, into which other signals are turned."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(KeyboardInterrupt) as interrupt, session.session():
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupt.value.args == (signal.SIGTERM,)
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_study_that_outlives_its_terminal_by_request_is_not_ended_by_it(cluster: None) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
+    with session.session():
+        os.kill(os.getpid(), signal.SIGHUP)
+    signal.signal(signal.SIGHUP, before)

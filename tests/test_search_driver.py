@@ -2,7 +2,6 @@
 
 import functools
 import json
-import math
 import os
 import shutil
 import signal
@@ -11,14 +10,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import optuna
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -27,119 +24,22 @@ import torch
 from ray import tune
 from ray.air.execution._internal import event_manager
 from ray.exceptions import OutOfMemoryError
-from ray.tune.schedulers import ASHAScheduler
-from ray.tune.search.optuna import OptunaSearch
 from tiny_studies import make_study
 from toy_pendulum import write_pendulum
+from trained_alone import assert_equal_but_for_time, train_alone
 
 from rayoff.data import load_table
 from rayoff.data.table import flat_values
-from rayoff.errors import (
-    CheckpointError,
-    DatasetError,
-    RayoffError,
-    ResultsError,
-    StudyError,
-)
+from rayoff.errors import CheckpointError, DatasetError, RayoffError, ResultsError, StudyError
 from rayoff.results import write_metrics
 from rayoff.search import Policies, Resources, RunFolder, driver, train
-from rayoff.search.archive import Archive, is_finished, read_files, write_files
+from rayoff.search.archive import Archive, is_finished
 from rayoff.search.packing import PROCESS_BYTES, Demand
-from rayoff.search.session import session
 from rayoff.search.supervision import Supervision
-from rayoff.search.trainable import Job, StudyTrial, evaluation_processes, report
-from rayoff.study import Axis, PlannedTrial, Study, trials
-from rayoff.trial import Row, Trial
+from rayoff.study import Axis, Study, trials
+from rayoff.trial import Row
 
 TWO_AT_ONCE, ONE_AT_A_TIME = Resources(), Resources(max_concurrent=1)
-
-
-# Resources
-
-
-@pytest.mark.parametrize(
-    ("asked", "message"),
-    [
-        ({"gpu_per_trial": 1.5}, "whole number, but got 1.5. Did you mean 1?"),
-        ({"gpu_per_trial": -0.5}, "--gpu-per-trial must be a share"),
-        ({"cpus_per_trial": 0}, "--cpus-per-trial must be at least 1 but got 0"),
-        ({"max_concurrent": 0}, "--max-concurrent must be at least 1 but got 0"),
-    ],
-)
-def test_resources_that_ray_could_not_grant_are_refused(
-    asked: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(StudyError) as error:
-        Resources(**asked)
-    assert message in str(error.value)
-
-
-@pytest.mark.parametrize("gpus", [0.0, 0.25, 1.0, 2.0])
-def test_shares_of_one_gpu_and_whole_gpus_are_granted(gpus: float) -> None:
-    assert Resources(gpu_per_trial=gpus).on({"CPU": 8.0})["gpu"] == gpus
-
-
-def test_without_a_wish_a_trial_takes_a_quarter_of_a_gpu_where_there_is_one() -> None:
-    assert Resources().on({"CPU": 8.0, "GPU": 2.0}) == {"cpu": 1.0, "gpu": 0.25}
-    assert Resources().on({"CPU": 8.0}) == {"cpu": 1.0, "gpu": 0.0}
-
-
-# The archive
-
-
-def test_checkpoints_replace_one_another_as_a_whole(tmp_path: Path) -> None:
-    archive = Archive(tmp_path)
-    archive.write_checkpoint("a", 10, {"x": b"old", "deep/y": b"old"})
-    archive.write_checkpoint("a", 20, {"x": b"new"})
-    assert archive.read_checkpoint("a") == {"x": b"new"}
-    assert len(list((tmp_path / "a" / "checkpoints").iterdir())) == 1
-
-
-def test_a_checkpoint_that_broke_off_is_not_read(tmp_path: Path) -> None:
-    archive = Archive(tmp_path)
-    archive.write_checkpoint("a", 10, {"x": b"whole"})
-    broken = tmp_path / "a" / "checkpoints" / "000000020.partial"
-    broken.mkdir()
-    (broken / "x").write_bytes(b"half")
-    assert archive.read_checkpoint("a") == {"x": b"whole"}
-    archive.write_checkpoint("a", 20, {"x": b"again"})
-    assert archive.read_checkpoint("a") == {"x": b"again"}
-
-
-def test_writing_a_checkpoint_twice_is_writing_it_once(tmp_path: Path) -> None:
-    archive = Archive(tmp_path)
-    for _ in range(2):
-        archive.write_checkpoint("a", 10, {"x": b"content"})
-    assert archive.read_checkpoint("a") == {"x": b"content"}
-
-
-def test_a_trial_without_a_checkpoint_begins_anew(tmp_path: Path) -> None:
-    assert Archive(tmp_path).read_checkpoint("a") == {}
-
-
-def test_a_finished_trial_is_marked_and_keeps_no_checkpoint(tmp_path: Path) -> None:
-    archive = Archive(tmp_path)
-    archive.write_checkpoint("a", 10, {"x": b"content"})
-    assert not is_finished(tmp_path / "a")
-    archive.finish("a", {"metrics.parquet": b"rows"})
-    assert is_finished(tmp_path / "a")
-    assert {path.name for path in (tmp_path / "a").iterdir()} == {"done", "metrics.parquet"}
-
-
-def test_the_mark_is_written_after_all_results(tmp_path: Path) -> None:
-    (tmp_path / "a" / "metrics.parquet").mkdir(parents=True)  # in the way of the file
-    with pytest.raises(OSError, match=r"metrics\.parquet"):
-        Archive(tmp_path).finish("a", {"metrics.parquet": b"rows"})
-    assert not is_finished(tmp_path / "a")
-
-
-def test_files_that_were_written_are_read_as_they_were(tmp_path: Path) -> None:
-    files = {"a": b"1", "deep/er/b": b"2"}
-    write_files(files, tmp_path)
-    assert read_files(tmp_path) == files
-
-
-# The run folder
 
 
 @pytest.fixture(scope="module")
@@ -150,46 +50,6 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def study(source: str) -> Study:
     return make_study(source)
-
-
-def test_a_new_run_folder_can_be_opened_and_is_unfinished(study: Study, tmp_path: Path) -> None:
-    made = RunFolder.create(tmp_path, study, ["rayoff", "run", "tiny study"])
-    assert made.path.parent == tmp_path
-    assert made.path.name.startswith("tiny-")
-    opened = RunFolder.open(made.path)
-    assert opened.planned == trials(study)
-    assert opened.unfinished() == trials(study)
-    provenance = json.loads((made.path / "provenance.json").read_text())
-    assert provenance["command"] == "rayoff run 'tiny study'"
-
-    made.note_end()
-    ended = json.loads((made.path / "provenance.json").read_text())["ended"]
-    assert provenance["started"] <= ended <= datetime.now(UTC).isoformat()
-    made.note_end()
-    assert json.loads((made.path / "provenance.json").read_text()) == provenance | {"ended": ended}
-
-
-def test_a_study_that_is_unfinished_is_not_run_again_but_resumed(
-    study: Study, tmp_path: Path
-) -> None:
-    made = RunFolder.create(tmp_path, study, [])
-    with pytest.raises(ResultsError, match=f"4 of 4 trials unfinished.*rayoff resume {made}"):
-        RunFolder.create(tmp_path, study, [])
-
-
-def test_a_study_that_is_finished_is_not_run_again_but_reported(
-    study: Study, tmp_path: Path
-) -> None:
-    made = RunFolder.create(tmp_path, study, [])
-    for planned in made.planned:
-        Archive(made.path / "trials").finish(planned.trial_id, {})
-    with pytest.raises(ResultsError, match=f"finished.*rayoff report {made}"):
-        RunFolder.create(tmp_path, study, [])
-
-
-def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ResultsError, match=r"must be a run folder, with a study\.json"):
-        RunFolder.open(tmp_path)
 
 
 def test_a_folder_has_one_driver(study: Study, tmp_path: Path) -> None:
@@ -207,9 +67,6 @@ def test_a_fraction_below_a_batch_is_refused_before_ray_starts(
     made = RunFolder.create(tmp_path, small, [])
     with pytest.raises(DatasetError, match="batch"):
         train(made, TWO_AT_ONCE, write_metrics)
-
-
-# Trials under Ray
 
 
 @pytest.mark.usefixtures("cluster")
@@ -232,22 +89,6 @@ def expected(study: Study) -> dict[str, pd.DataFrame]:
     frames = {planned.trial_id: train_alone(planned) for planned in trials(study)}
     torch.set_num_threads(threads)
     return frames
-
-
-def train_alone(planned: PlannedTrial) -> pd.DataFrame:
-    trial = Trial(planned.config, load_table(planned.dataset))
-    while not trial.done:
-        trial.advance()
-    with tempfile.TemporaryDirectory() as folder:
-        write_metrics(Path(folder), trial.rows)
-        return pd.read_parquet(Path(folder) / "metrics.parquet")
-
-
-def assert_equal_but_for_time(folder: RunFolder, expected: dict[str, pd.DataFrame]) -> None:
-    for trial_id, frame in expected.items():
-        rows = pd.read_parquet(folder.trial_folder(trial_id) / "metrics.parquet")
-        clocks = [name for name in frame if name == "seconds" or name.startswith("time/")]
-        pd.testing.assert_frame_equal(rows.drop(columns=clocks), frame.drop(columns=clocks))
 
 
 def write_metrics_and_pid(folder: Path, rows: Sequence[Row]) -> None:
@@ -390,198 +231,6 @@ def test_a_dataset_is_read_by_all_trials_from_shared_memory(cluster: None, sourc
     assert shared.endswith("s")
 
 
-# The trainable, without Tune
-
-
-class ArchiveHere:
-    """An archive that is called as an actor is, without a process of its own."""
-
-    def __init__(self, trials: Path) -> None:
-        self._archive = Archive(trials)
-
-    def __getattr__(self, method: str) -> Any:  # noqa: ANN401 - as of an actor handle
-        call = getattr(self._archive, method)
-        return SimpleNamespace(remote=lambda *arguments: ray.put(call(*arguments)))
-
-
-@pytest.fixture
-def job(cluster: None, study: Study, tmp_path: Path) -> Job:
-    planned = trials(study)
-    return Job(
-        planned={trial.trial_id: trial for trial in planned},
-        tables={study.datasets[0]: ray.put(load_table(study.datasets[0]))},
-        archive=ArchiveHere(tmp_path / "trials"),
-        num_threads=1,
-        device="cpu",
-        write_metrics=write_metrics,
-        checkpoint_seconds=math.inf,
-    )
-
-
-def begin(job: Job, number: int) -> StudyTrial:
-    """Return a trial that begins, without the folder that Ray would make in the user's home."""
-    trainable = object.__new__(StudyTrial)
-    trainable.setup({"trial": list(job.planned)[number]}, job)
-    return trainable
-
-
-def reached(trainable: StudyTrial) -> Trial:
-    """Return the trial that a trainable has begun."""
-    assert trainable.trial is not None
-    return trainable.trial
-
-
-def test_reports_are_finite_and_count_runs(job: Job) -> None:
-    trainable = begin(job, 0)
-    reports = []
-    while not reports or not reports[-1]["done"]:
-        reports.append(trainable.step())
-    assert all(math.isfinite(one["score"]) for one in reports)
-    assert [one["timesteps_total"] for one in reports] == sorted(
-        {row["step"] for row in reached(trainable).rows}
-    )
-    first, last = reports[0], reports[-1]
-    assert (first["num_runs"], first["num_training"], first["num_diverged"]) == (2, 2, 0)
-    assert (last["num_training"], last["num_diverged"]) == (0, 2)
-    assert set(last["reasons"]) == {0, 1}
-    assert last["score"] == 0.0  # both runs are lost: the floor
-    told = [(row["step"], row["seed"]) for one in reports for row in one["rows"]]
-    assert told == [(row["step"], row["seed"]) for row in reached(trainable).rows]
-
-
-def test_schedulers_and_optuna_see_a_lost_trial_as_one_that_ended_at_the_floor(
-    job: Job, tmp_path: Path
-) -> None:
-    """With Ray's own ASHA and Optuna search, as they come."""
-    job = replace(job, archive=ray.remote(Archive).remote(tmp_path / "trials"))
-    storage = optuna.storages.InMemoryStorage()
-    ids = list(job.planned)
-    search = OptunaSearch(
-        {"trial": tune.choice(ids)},
-        metric="score",
-        mode="max",
-        points_to_evaluate=[{"trial": name} for name in ids],
-        study_name="lost",
-        storage=storage,
-    )
-    # no trial is cut before its end: one that is lost must end by its own stop
-    scheduler = ASHAScheduler("timesteps_total", "score", "max", max_t=200, grace_period=200)
-    tuner = tune.Tuner(
-        tune.with_parameters(StudyTrial, job=job),
-        tune_config=tune.TuneConfig(
-            search_alg=search, scheduler=scheduler, num_samples=len(ids), max_concurrent_trials=2
-        ),
-        run_config=tune.RunConfig(
-            storage_path=str(tmp_path / "ray"),
-            verbose=0,
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-        ),
-    )
-    with session():  # which puts back the handlers that Ray Tune leaves behind
-        results = tuner.fit()
-
-    assert not results.errors
-    last: list[dict[str, Any]] = [result.metrics or {} for result in results]
-    scores = {one["config"]["trial"]: one["score"] for one in last}
-    lost = {one["config"]["trial"] for one in last if one["num_training"] == 0}
-    assert lost
-    assert all(scores[name] == 0.0 for name in lost)
-    told = optuna.load_study(study_name="lost", storage=storage).trials
-    assert {trial.state for trial in told} == {optuna.trial.TrialState.COMPLETE}
-    assert {trial.params["trial"]: trial.value for trial in told} == scores
-
-
-def trial_with(rows: list[dict[str, Any]], **facts: Any) -> Any:  # noqa: ANN401 - a trial
-    """Return what ``report`` asks of a trial."""
-    return SimpleNamespace(
-        rows=rows,
-        step=20,
-        done=False,
-        num_training=2,
-        config=SimpleNamespace(seeds=(0, 1)),
-        facts=SimpleNamespace(**{"ref_min": -5.0, "ref_max": 5.0, "worst_return": -9.0} | facts),
-    )
-
-
-def scored_row(
-    seed: int, score: float | None, value: float = 3.0, **about: object
-) -> dict[str, Any]:
-    """Return a row of an evaluated run; ``about`` changes it."""
-    row = {"seed": seed, "step": 20, "status": "training", "reason": None, "evaluated": True}
-    row |= {"eval/return": value} | ({} if score is None else {"eval/score": score})
-    return row | about
-
-
-def test_a_run_counts_with_its_last_score_and_a_lost_one_with_its_floor() -> None:
-    lost = {"status": "diverged", "reason": "|Q| grows"}
-    rows = [scored_row(0, 10.0), scored_row(1, 50.0) | lost, scored_row(0, 30.0)]
-    told = report(trial_with(rows), rows)
-    assert told["score"] == (30.0 + 0.0) / 2
-    assert told["reasons"] == {1: "|Q| grows"}
-
-
-@pytest.mark.parametrize("facts", [{"ref_min": None}, {"ref_max": None}])
-def test_without_reference_returns_the_return_counts_and_the_worst_of_the_data(
-    facts: dict[str, Any],
-) -> None:
-    rows = [scored_row(0, None, 7.0), scored_row(1, None, 3.0, status="diverged")]
-    told = report(trial_with(rows, **facts), rows)
-    assert told["score"] == (7.0 - 9.0) / 2
-    assert "eval/score" not in told["floors"]
-
-
-def test_a_report_is_of_the_step_of_its_rows_though_training_went_on() -> None:
-    rows = [scored_row(seed, 1.0, step=10) for seed in (0, 1)]
-    assert report(trial_with(rows), rows)["timesteps_total"] == 10
-
-
-def test_evaluating_processes_leave_training_what_it_needs() -> None:
-    assert evaluation_processes("cpu", 1) == {"num_workers": 0, "overlap": False}
-    assert evaluation_processes("cpu", 4) == {"num_workers": 4, "overlap": False}
-    assert evaluation_processes("cuda", 1) == {"num_workers": 0, "overlap": False}
-    assert evaluation_processes("cuda", 4) == {"num_workers": 3, "overlap": True}
-
-
-def test_before_the_first_evaluation_a_run_counts_with_its_floor() -> None:
-    rows = [scored_row(seed, None, evaluated=False) for seed in (0, 1)]
-    told = report(trial_with(rows), rows)
-    assert (told["score"], told["evaluated"]) == (0.0, False)
-
-
-def test_a_trial_that_is_ended_early_goes_on_where_it_was(
-    job: Job, expected: dict[str, pd.DataFrame], tmp_path: Path
-) -> None:
-    trainable = begin(job, 3)
-    for _ in range(3):
-        trainable.step()
-    step = reached(trainable).step
-    assert step > 0
-    trainable.cleanup()  # as on an interrupt
-    again = begin(job, 3)
-    first = again.step()
-    assert first["restored_step"] == step
-    assert {row["step"] for row in first["rows"]} >= {20, step}
-    while not reached(again).done:
-        again.step()
-    kept = pd.read_parquet(tmp_path / "trials" / list(job.planned)[3] / "metrics.parquet")
-    clocks = [name for name in kept if name == "seconds" or name.startswith("time/")]
-    pd.testing.assert_frame_equal(
-        kept.drop(columns=clocks), expected[list(job.planned)[3]].drop(columns=clocks)
-    )
-
-
-def test_another_trial_in_the_same_process_begins_at_its_own_start(job: Job) -> None:
-    trainable = begin(job, 2)
-    trainable.step()
-    assert trainable.reset_config({"trial": list(job.planned)[3]})
-    report = trainable.step()
-    assert (report["timesteps_total"], report["restored_step"], len(report["rows"])) == (20, 0, 2)
-    assert reached(trainable).config == job.planned[list(job.planned)[3]].config
-
-
-# Failures
-
-
 def two_trials(source: str, **settings: int) -> Study:
     """Return a study of two arms on all data, whose ids are those of ``study``."""
     return make_study(source, axes=[Axis("critic.norm", ["none", "layer"])], settings=settings)
@@ -673,47 +322,6 @@ def test_an_error_of_ray_s_own_says_that_what_was_trained_is_kept(
     ) as error:
         train(folder, TWO_AT_ONCE, write_metrics)
     assert type(error.value) is RayoffError
-
-
-def end_twice(number: int) -> None:
-    """Signal this process as ``timeout`` does: by itself, and in its group."""
-    try:
-        os.kill(os.getpid(), number)
-    finally:
-        os.kill(os.getpid(), number)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_study_that_is_told_to_end_does_so_as_on_an_interrupt(
-    cluster: None, number: signal.Signals
-) -> None:
-    before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt) as interrupt, session():
-        end_twice(number)
-    assert interrupt.value.args == (number,)
-    assert signal.getsignal(number) == before
-
-
-def test_a_study_in_the_background_of_a_script_is_ended_by_a_signal_too(cluster: None) -> None:
-    """Shells let such jobs ignore SIGINT, into which other signals are turned."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with pytest.raises(KeyboardInterrupt) as interrupt, session():
-            os.kill(os.getpid(), signal.SIGTERM)
-        assert interrupt.value.args == (signal.SIGTERM,)
-        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def test_a_study_that_outlives_its_terminal_by_request_is_not_ended_by_it(cluster: None) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
-    with session():
-        os.kill(os.getpid(), signal.SIGHUP)
-    signal.signal(signal.SIGHUP, before)
-
-
-# A driver that is killed
 
 
 @pytest.mark.slow
