@@ -20,6 +20,7 @@ from rayoff.report.searches import (
     points_table,
     read_search,
     search_progress,
+    trade_offs,
 )
 from rayoff.results import pareto_front, read_points, read_results
 
@@ -133,6 +134,26 @@ def test_a_search_that_broke_off_between_points_is_unfinished(tmp_path: Path) ->
     search = read_search(path)
     assert search is not None
     assert search_progress(search) == "5 of 7 points have ended"
+
+
+def test_a_score_that_is_sought_alone_is_drawn_against_what_it_took(tmp_path: Path) -> None:
+    path = make_search_folder(tmp_path / "a")
+    search = read_search(path)
+    assert search is not None
+    assert search.objectives == ["score"]
+    (one,) = trade_offs(search)
+    assert one.name == "device_seconds"
+    feasible = search.points.query("phase == 'search' and state == 'complete' and feasible")
+    values = set(feasible[["score", "device_seconds"]].itertuples(index=False, name=None))
+    unbeaten = {
+        (score, seconds)
+        for score, seconds in values
+        if not any(x >= score and y <= seconds and (x, y) != (score, seconds) for x, y in values)
+    }
+    assert (
+        set(one.front[["score", "device_seconds"]].itertuples(index=False, name=None)) == unbeaten
+    )
+    assert "What a better score takes" in write_report(path).read_text()
 
 
 def test_importances_stand_side_by_side(folder: Path) -> None:

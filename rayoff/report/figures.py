@@ -158,10 +158,9 @@ def _search_figures(search: SearchResults) -> dict[str, Figure | None]:
     ended = search.points.loc[
         (search.points["phase"] == "search") & search.points["score"].notna()
     ]
-    for name, score in trade_offs(search):
-        figures[f"pareto-{name.replace('_', '-')}"] = pareto_figure(
-            ended, search.front, (name, score)
-        )
+    for one in trade_offs(search):
+        name = f"pareto-{one.name.replace('_', '-')}"
+        figures[name] = pareto_figure(ended, one.front, (one.name, "score"))
     if search.importances:
         figures["importance"] = importance_figure(search.importances)
     return figures

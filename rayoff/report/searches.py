@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -198,10 +198,25 @@ def importance_table(search: SearchResults) -> ReportTable:
     )
 
 
-def trade_offs(search: SearchResults) -> list[tuple[str, str]]:
-    """Return the pairs of objectives to be drawn: the score against every other."""
+class TradeOff(NamedTuple):
+    """Two objectives that are drawn against one another."""
+
+    name: str
+    """The horizontal one; the vertical one is the score."""
+    front: pd.DataFrame
+    """The feasible points that no other beats in what the search optimises, else in these two."""
+
+
+def trade_offs(search: SearchResults) -> list[TradeOff]:
+    """Return what the score is drawn against: every other objective, else what points took."""
+    if "score" not in search.objectives:
+        return []
     others = [name for name in OBJECTIVES if name in search.objectives and name != "score"]
-    return [(name, "score") for name in others] if "score" in search.objectives else []
+    if others:
+        return [TradeOff(name, search.front) for name in others]
+    timed = search.points.dropna(subset=["device_seconds"])
+    front = pareto_front(timed, ["score", "device_seconds"])
+    return [TradeOff("device_seconds", front)] if len(timed) else []
 
 
 def _importances(
