@@ -38,11 +38,13 @@ def performance_profile(
     """
     samples, levels = check_strata(strata), np.asarray(thresholds, dtype=np.float64)
     rng = np.random.default_rng(seed)
-    share, resampled = np.zeros(len(levels)), np.zeros((num_resamples, len(levels)))
-    for scores in samples:
-        above = (scores[:, None] > levels) / (len(scores) * len(samples))  # (R, T)
-        counts = rng.multinomial(len(scores), [1 / len(scores)] * len(scores), num_resamples)
-        share += above.sum(0)
-        resampled += counts @ above
+    above = np.concatenate(
+        [(scores[:, None] > levels) / (len(scores) * len(samples)) for scores in samples]
+    )  # (runs of all strata, T)
+    counts = [
+        rng.multinomial(len(scores), [1 / len(scores)] * len(scores), num_resamples)
+        for scores in samples
+    ]
+    resampled = np.concatenate(counts, axis=1, dtype=np.float64) @ above
     low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
-    return Profile(share, low, high)
+    return Profile(above.sum(0), low, high)
