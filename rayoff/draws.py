@@ -43,6 +43,14 @@ DrawKey = tuple[object, ...]
 """Kind, stream, shape of the random bits, and what else the numbers depend on."""
 
 
+def share_kept(rate: float) -> float:
+    """Return the probability to be kept by a dropout of ``rate``, for which 16 bits decide.
+
+    It is within 2**-17 of 1 - rate, but not 0.
+    """
+    return 1 - min(round(rate * 2**16), 2**16 - 1) / 2**16
+
+
 class Draws:
     """Random numbers of K runs at the current step.
 
@@ -100,10 +108,10 @@ class Draws:
     def kept(self, stream: str, shape: tuple[int, ...], rate: float) -> Tensor:
         """Return which values a dropout of ``rate`` keeps, bool, (K, *shape).
 
-        16 bits decide on each, so that the share which is dropped is within 2**-17 of the rate.
+        Each is kept with the probability ``share_kept(rate)``.
         """
         num_values = math.prod(shape)
-        first_kept = round(rate * 2**16) - 2**15
+        first_kept = round((1 - share_kept(rate)) * 2**16) - 2**15
 
         def compare(bits: Tensor) -> Tensor:
             return (bits.view(torch.int16)[..., :num_values] >= first_kept).unflatten(-1, shape)

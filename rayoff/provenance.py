@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -36,10 +37,9 @@ def gather(command: Sequence[str] | None = None) -> dict[str, Any]:
         ``command`` (quoted for a shell), ``started`` (UTC, ISO 8601), ``git`` (None outside a
         repository; else ``repository``, ``commit``, ``diff`` of the tracked files against it
         and names of ``untracked`` ones), ``packages`` (version by name, None where absent),
-        ``environment`` (``freeze`` of all installed packages, as pip takes it, and its
-        ``sha256``: equal ones are equal environments), ``python``, ``platform``, ``host``,
-        ``cpu`` (``model``, ``count``, and ``usable`` by this process) and ``gpus`` (``name``,
-        ``memory``, ``driver`` of each).
+        ``environment`` (``installed``, name and version of every distribution, and ``sha256`` of
+        that list), ``python``, ``platform``, ``host``, ``cpu`` (``model``, ``count``, and
+        ``usable`` by this process) and ``gpus`` (``name``, ``memory``, ``driver`` of each).
     """
     return {
         "command": describe_command(sys.orig_argv if command is None else command),
@@ -108,10 +108,16 @@ def _version(package: str) -> str | None:
 
 
 def _environment() -> dict[str, Any]:
-    """Return what is installed, and what tells one such environment from another."""
-    found = metadata.distributions()
-    freeze = sorted({f"{one.name.lower()}=={one.version}" for one in found if one.name})
-    return {"sha256": hashlib.sha256("\n".join(freeze).encode()).hexdigest(), "freeze": freeze}
+    """Return what is installed, and what tells such a list from another."""
+    installed = set()
+    for distribution in metadata.distributions():
+        with suppress(Exception):  # damaged metadata of a stranger
+            installed.add(f"{distribution.name.lower()}=={distribution.version}")
+    listed = sorted(installed)
+    return {
+        "sha256": hashlib.sha256("\n".join(listed).encode()).hexdigest(),
+        "installed": listed,
+    }
 
 
 def _cpu_model() -> str | None:

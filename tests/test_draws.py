@@ -16,7 +16,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from rayoff.draws import AheadDraws, Draws, HeldDraws
+from rayoff.draws import AheadDraws, Draws, HeldDraws, share_kept
 
 LEVEL = 1e-3
 MASK = (1 << 64) - 1
@@ -108,6 +108,13 @@ def test_what_is_kept_is_decided_by_a_quarter_of_the_bits_for_each(rate: float) 
         assert row == (values >= round(rate * 2**16)).tolist()
 
 
+@pytest.mark.parametrize("rate", [0.0, 1e-6, 0.3, 0.99999, 1 - 1e-7])
+def test_a_rate_is_rounded_to_16_bits_but_never_to_one(rate: float) -> None:
+    assert abs(share_kept(rate) - (1 - rate)) <= (2**-17 if rate < 0.9999 else 2**-16)
+    kept = draws(0).kept("x", (1000, 1000), rate)
+    assert stats.binomtest(int(kept.sum()), kept.numel(), share_kept(rate)).pvalue > LEVEL
+
+
 @pytest.mark.parametrize("rate", [0.01, 0.1, 0.9])
 def test_the_share_that_is_dropped_is_the_rate(rate: float) -> None:
     tests = []
@@ -190,7 +197,7 @@ def test_held_numbers_can_be_filled_without_being_asked_for() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shape", [(1,), (3, 5), (300, 129)])
+@pytest.mark.parametrize("shape", [(1,), (3, 5), (300, 129), (600, 300)])
 def test_numbers_made_ahead_for_captured_steps_are_those_of_each_step(
     kind: str, shape: tuple[int, ...]
 ) -> None:

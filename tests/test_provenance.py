@@ -130,11 +130,22 @@ def test_the_environment_is_told_apart_by_every_package_in_it(
     monkeypatch.syspath_prepend(str(tmp_path))
     after = gather()["environment"]
 
-    assert f"torch=={metadata.version('torch')}" in before["freeze"]
-    assert before["freeze"] == sorted(before["freeze"])
-    assert sorted({*before["freeze"], "extra-thing==1.2"}) == after["freeze"]
+    assert f"torch=={metadata.version('torch')}" in before["installed"]
+    assert before["installed"] == sorted(before["installed"])
+    assert sorted({*before["installed"], "extra-thing==1.2"}) == after["installed"]
     assert after["sha256"] != before["sha256"]
     monkeypatch.undo()
+    assert gather()["environment"] == before
+
+
+def test_damaged_metadata_of_a_package_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = gather()["environment"]
+    added = tmp_path / "foreign-1.0.dist-info"
+    added.mkdir()
+    (added / "METADATA").write_bytes(b"Name: foreign\nVersion: 1.0\nAuthor: Ren\xe9\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
     assert gather()["environment"] == before
 
 

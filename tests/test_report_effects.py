@@ -137,6 +137,7 @@ def test_without_scores_divergence_decides_the_verdict(
         num_diverged=lost,
         num_diverged_baseline=lost_baseline,
         p_value=p_value,
+        p_diverged=p_value,
     )
     assert tried.verdict == verdict
 

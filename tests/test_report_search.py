@@ -121,6 +121,8 @@ def test_a_point_is_told_by_what_it_changes_of_the_baseline(folder: Path) -> Non
     layer = wide | {"param.critic.norm": "layer", "param.critic.norm_position": "after"}
     told = "critic.norm = layer, critic.norm_position = after, critic.width = 64"
     assert sorted(describe_change(layer, points).split(", ")) == sorted(told.split(", "))
+    close = baseline | {"param.critic.width": 256 + 1e-7}
+    assert describe_change(close, points).startswith("critic.width = 256; ")
     unknown = points.loc[points["origin"] != "baseline"]
     assert describe_change(baseline, unknown) == describe_point(baseline)
 
@@ -133,7 +135,12 @@ def test_a_search_that_broke_off_between_points_is_unfinished(tmp_path: Path) ->
     (path / "study.json").write_text(json.dumps(study))
     search = read_search(path)
     assert search is not None
+    assert search_progress(search) is None  # confirmed: another budget was spent
+    search = replace(search, confirmed=search.confirmed.iloc[:0])
     assert search_progress(search) == "5 of 7 points have ended"
+    running = read_search(make_search_folder(tmp_path / "b", num_points=6, num_running=2))
+    assert running is not None
+    assert search_progress(replace(running, num_points=4)) == "4 of 6 points have ended"
 
 
 def test_a_score_that_is_sought_alone_is_drawn_against_what_it_took(tmp_path: Path) -> None:

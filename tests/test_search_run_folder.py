@@ -34,11 +34,24 @@ def test_a_new_run_folder_can_be_opened_and_is_unfinished(study: Study, tmp_path
     provenance = json.loads((made.path / "provenance.json").read_text())
     assert provenance["command"] == "rayoff run 'tiny study'"
 
+
+def test_the_end_is_noted_once_for_each_time_that_a_study_goes_on(
+    study: Study, tmp_path: Path
+) -> None:
+    made = RunFolder.create(tmp_path, study, [])
+    file = made.path / "provenance.json"
+    begun = json.loads(file.read_text())
     made.note_end()
-    ended = json.loads((made.path / "provenance.json").read_text())["ended"]
-    assert provenance["started"] <= ended <= datetime.now(UTC).isoformat()
+    ended = json.loads(file.read_text())["ended"]
+    assert begun["started"] <= ended <= datetime.now(UTC).isoformat()
+
+    file.write_text(json.dumps(begun | {"ended": "2020-01-01T00:00:00+00:00"}))
     made.note_end()
-    assert json.loads((made.path / "provenance.json").read_text()) == provenance | {"ended": ended}
+    assert json.loads(file.read_text())["ended"] == "2020-01-01T00:00:00+00:00"
+    made.note_resume(["rayoff", "resume", "a"])
+    assert "ended" not in json.loads(file.read_text())
+    made.note_end()
+    assert json.loads(file.read_text())["ended"] >= ended
 
 
 def test_a_study_that_is_unfinished_is_not_run_again_but_resumed(

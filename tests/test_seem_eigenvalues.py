@@ -92,6 +92,12 @@ def test_each_matrix_has_the_same_bits_alone_and_beside_others() -> None:
     assert all(torch.equal(together[i], largest_real_part(a[i])) for i in range(4))
 
 
+def test_a_matrix_of_a_batch_is_iterated_on_as_alone() -> None:
+    a = torch.stack([random(NUM_ROWS, NUM_ROWS, seed=s) + 30 * s * torch.eye(1) for s in range(4)])
+    alone = torch.cat([by_krylov_space(one[None]) for one in a])
+    assert torch.allclose(by_krylov_space(a), alone, rtol=1e-5)
+
+
 @pytest.mark.parametrize("norm", ["none", "layer"])
 def test_matrices_of_critics_are_right_within_the_tolerance(norm: Norm) -> None:
     critic = Critic(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rayoff.config import ActorConfig, CriticConfig, NetworkConfig
-from rayoff.draws import Draws
+from rayoff.draws import Draws, share_kept
 from rayoff.inference import Layer, Perceptron
 from rayoff.networks.linear import StackedLinear, make_linear
 from rayoff.networks.norms import BatchNorm, Mode, make_norm
@@ -84,7 +84,7 @@ class Block(nn.Module):
         num_runs = len(draws.seeds)
         shape = (x.shape[0] // num_runs, *x.shape[1:])  # (N, B, H) of each run
         kept = draws.kept(f"{self.stream}/dropout/{mode}", shape, self.dropout)
-        return x * (kept.view_as(x) / (1 - self.dropout))
+        return x * (kept.view_as(x) / share_kept(self.dropout))
 
 
 class StackedMLP(nn.Module):

@@ -71,7 +71,7 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if _PRECISION.get() != "bfloat16":
         if bias is None:
             return torch.bmm(x, weight)
-        if x.is_cpu and weight.shape[-1] <= NARROW:
+        if x.is_cpu and weight.shape[-2] >= NARROW * weight.shape[-1]:
             return NarrowMap.apply(x, weight, bias)
         return torch.baddbmm(bias, x, weight)
     product = torch.bmm(x.bfloat16(), weight.bfloat16()).float()

@@ -75,6 +75,7 @@ def save_figure(figure: Figure, path: Path) -> list[Path]:
         if engine := figure.get_layout_engine():
             engine.execute(figure)  # once, where each file would lay it out again
             figure.set_layout_engine("none")
+        dpi = figure.get_dpi()  # printing changes it
         # Figure.savefig would draw each twice, once for a layout that it no longer has.
         without = {"Date": None, "Creator": None}
         with replacing(paths[0]) as unfinished:
@@ -82,6 +83,7 @@ def save_figure(figure: Figure, path: Path) -> list[Path]:
         without = {"CreationDate": None, "Creator": None, "Producer": None}
         with replacing(paths[1]) as unfinished:
             FigureCanvasPdf(figure).print_pdf(unfinished, metadata=without)
+        figure.set_dpi(dpi)
     return paths
 
 

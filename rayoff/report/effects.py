@@ -81,6 +81,8 @@ class Effect:
     which exactly one diverged."""
     p_holm: float = 1.0
     """The same, corrected by Holm for all effects with a verdict; 1 where runs are too few."""
+    p_diverged: float = 1.0
+    """Of the sign test on pairs of which exactly one diverged, uncorrected."""
 
     @property
     def name(self) -> str:
@@ -93,6 +95,13 @@ class Effect:
         return self.p_holm <= 0.05
 
     @property
+    def survival_verdict(self) -> str:
+        """``helps`` or ``hurts`` by the sign test on divergence; empty where it misses 5%."""
+        if self.p_diverged > 0.05:
+            return ""
+        return HELPS if self.num_diverged < self.num_diverged_baseline else HURTS
+
+    @property
     def verdict(self) -> str:
         """``helps``, ``hurts``, ``no difference shown`` or ``too few runs``.
 
@@ -102,9 +111,7 @@ class Effect:
         if self.estimate is None:
             if self.num_pairs < MIN_UNTIED_PAIRS:
                 return TOO_FEW
-            if self.p_value > 0.05:
-                return NO_DIFFERENCE
-            return HELPS if self.num_diverged < self.num_diverged_baseline else HURTS
+            return self.survival_verdict or NO_DIFFERENCE
         if self.estimate.num_runs < MIN_PAIRS or np.isnan(self.estimate.low):
             return TOO_FEW
         if self.estimate.low > 0:
@@ -166,6 +173,7 @@ def effects_table(effects: list[Effect]) -> pd.DataFrame:
                 "num_diverged_baseline": effect.num_diverged_baseline,
                 "p_value": effect.p_value,
                 "p_holm": effect.p_holm,
+                "p_diverged": effect.p_diverged,
                 "verdict": effect.verdict,
             }
             for effect in effects
@@ -226,6 +234,7 @@ def _effect(pairs: Pairs, axis: str, value: object, reference: object) -> Effect
         cells[key[:-1]].append(difference)  # all but the seed
     lost = [_diverged(pair) for pair in pairs.values()]
     found = list(differences.values())
+    p_diverged = sign_test(lost.count((False, True)), lost.count((True, False)))
     return Effect(
         axis=axis,
         value=value,
@@ -239,9 +248,8 @@ def _effect(pairs: Pairs, axis: str, value: object, reference: object) -> Effect
         num_pairs=len(pairs),
         num_diverged=sum(own for own, _ in lost),
         num_diverged_baseline=sum(partner for _, partner in lost),
-        p_value=signed_rank_test(found)
-        if found
-        else sign_test(lost.count((False, True)), lost.count((True, False))),
+        p_value=signed_rank_test(found) if found else p_diverged,
+        p_diverged=p_diverged,
     )
 
 

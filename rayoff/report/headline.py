@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from rayoff.report.effects import TOO_FEW, Effect
+from rayoff.report.effects import HELPS, MIN_UNTIED_PAIRS, TOO_FEW, Effect
 from rayoff.report.searches import SearchResults, describe_change
 from rayoff.report.tables import format_fraction, format_interval, format_number
 from rayoff.results import count_runs, winner
@@ -102,9 +102,13 @@ def _describe(effect: Effect, effects: list[Effect]) -> Headline:
     lost = f"{effect.num_diverged} of {effect.num_pairs} runs diverged"
     same = effect.num_diverged == effect.num_diverged_baseline
     lost += " either way" if same else f" instead of {effect.num_diverged_baseline}"
-    if effect.estimate is None and effect.verdict != TOO_FEW:
-        lost += f" (sign test p = {effect.p_value:.2g})"
-    return Headline(subject, effect.verdict, "; ".join([*parts, lost]) + ".")
+    if not same and effect.num_pairs >= MIN_UNTIED_PAIRS:
+        lost += f" (sign test p = {effect.p_diverged:.2g})"
+    verdict = effect.verdict
+    if verdict not in (effect.survival_verdict, TOO_FEW) and effect.survival_verdict:
+        told = "fewer" if effect.survival_verdict == HELPS else "more"
+        verdict += f" in {effect.measure}, but {told} runs diverge"
+    return Headline(subject, verdict, "; ".join([*parts, lost]) + ".")
 
 
 def _at_smallest_fraction(effect: Effect, effects: list[Effect]) -> list[str]:

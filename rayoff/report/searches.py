@@ -90,9 +90,10 @@ def search_progress(search: SearchResults) -> str | None:
         return None
     states = search.points.loc[search.points["phase"] == "search", "state"].tolist()
     num_ended = len(states) - states.count("running")
-    if num_ended < (search.num_points or len(states)):
+    num_asked = max(search.num_points or 0, len(states))
+    if num_ended < len(states) or (num_ended < num_asked and not len(search.confirmed)):
         begun = " begun so far" if search.num_points is None else ""
-        return f"{num_ended} of {search.num_points or len(states)} points{begun} have ended"
+        return f"{num_ended} of {num_asked} points{begun} have ended"
     if search.num_confirm_seeds and len(search.front) and not len(search.confirmed):
         return "all points have ended, but the winner has not been confirmed on fresh seeds"
     return None
@@ -112,9 +113,13 @@ def describe_change(point: dict[Any, Any], points: pd.DataFrame) -> str:
             parameters of the point are told.
     """
     records = points.loc[points["phase"] == "search"].to_dict(orient="records")
-    baseline = next((_parameters(one) for one in records if is_baseline(one)), {})
+    baseline = next((one for one in records if is_baseline(one)), {})
     own = _parameters(point)
-    changed = {name: text for name, text in own.items() if baseline.get(name) != text}
+    changed = {
+        name: text
+        for name, text in own.items()
+        if baseline.get(f"param.{name}") != point[f"param.{name}"]
+    }
     if not changed:
         return "the baseline itself"
     told = ", ".join(f"{name} = {text}" for name, text in changed.items())

@@ -102,6 +102,7 @@ def train(
     """
     with folder.locked():
         if folder.is_complete():
+            folder.note_end()  # which a kill at the very end may have kept from being noted
             return Outcome([], [])
         planned = folder.unfinished()
         foreseen = planned if folder.study.search is None else foreseen_trials(folder.study)

@@ -129,6 +129,7 @@ class RunFolder:
             "environment": now["environment"]["sha256"],
             "time": now["started"],
         }
+        provenance.pop("ended", None)
         _write_json(path, provenance | {"resumed": [*provenance.get("resumed", []), entry]})
 
     def note_end(self) -> None:
