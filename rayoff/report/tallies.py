@@ -86,7 +86,7 @@ def stops(frame: pd.DataFrame) -> ReportTable:
 def costs(frame: pd.DataFrame) -> ReportTable:
     """Return what each arm took, on the page in minutes where all took less than two hours."""
     data = costs_table(frame)
-    unit, per_hour, digits = ("min", 60, 1) if float(data["hours"].sum()) < 2 else ("h", 1, 2)
+    unit, per_hour, digits = ("min", 60, 1) if sum(data["hours"]) < 2 else ("h", 1, 2)
     columns: list[Column] = [
         ("arm", lambda r: r["arm"]),
         ("trials", lambda r: str(r["num_trials"])),

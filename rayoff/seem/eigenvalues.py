@@ -6,7 +6,8 @@ converges first: on unstable critics 24 products of the matrix with a vector, of
 once, leave less than the rounding of float32. Those whose residual is larger are computed in full:
 where SEEM is next to zero, many eigenvalues are. A residual tells how far a result is from an
 eigenvalue, though not that none lies further right; on trained critics none did. On a CPU the
-iteration would save some 40% of a reading of unstable critics, and add a third to one of stable ones.
+iteration would save some 40% of a reading of unstable critics, and add a third to one of stable
+ones.
 
 Shapes: G matrices, M rows, J steps of the iteration.
 
