@@ -84,7 +84,7 @@ def check_forecasts(frame: pd.DataFrame) -> str | None:
     num_seen, is_known = (~np.isnan(crash)).sum(), ~np.isnan(crash - foretold)
     if not num_seen:
         return None
-    told = f"|Q| was seen above the ceiling in {num_seen} run{'s' * (num_seen > 1)}"
+    told = f"|Q| was seen above the ceiling in {num_seen} run{'s' if num_seen > 1 else ''}"
     if not is_known.any():
         return f"{told}, in none of them after a forecast."
     error = np.median(np.abs(foretold / crash - 1)[is_known])
