@@ -8,6 +8,7 @@ from synthetic_search import make_search_folder
 
 from rayoff.errors import ResultsError
 from rayoff.report import find_effects, write_comparison_report
+from rayoff.report.caveats import settings_apart
 from rayoff.results import arm_order, read_results, write_comparison
 from rayoff.tune import main
 
@@ -31,6 +32,19 @@ def test_a_choice_that_a_study_left_alone_has_its_default(tmp_path: Path) -> Non
     frame = read_results(write_comparison([narrow, usual], tmp_path / "both"))
     widths = frame.groupby("run")["config.critic.width"].unique()
     assert (list(widths["narrow"]), list(widths["usual"])) == ([64], [256])
+
+
+def test_settings_by_which_whole_folders_differ_are_told(tmp_path: Path) -> None:
+    narrow = make_run_folder(tmp_path / "narrow", widths=(64,), fractions=(0.1,))
+    usual = make_run_folder(tmp_path / "usual", fractions=(0.1,))
+    page = write_comparison_report([narrow, usual], tmp_path / "both")
+    told = "The run folders differ in critic.width (64 in narrow, 256 in usual)."
+    assert page.read_text().count(told) == 2  # under the answer, and before use
+    assert told in (page.parent / "README.md").read_text()
+    assert settings_apart(read_results(usual)) == ""
+    same = make_run_folder(tmp_path / "same", fractions=(0.1,))
+    both = write_comparison([usual, same], tmp_path / "equal")
+    assert settings_apart(read_results(both)) == ""
 
 
 def test_of_a_search_the_confirmed_points_are_compared(tmp_path: Path) -> None:

@@ -84,6 +84,17 @@ def test_an_unconfirmed_winner_is_called_optimistic(tmp_path: Path) -> None:
     assert search_progress(search) == "18 of 20 points have ended"
 
 
+def test_without_a_confirmation_no_code_is_said_to_give_the_first_number(
+    folder: Path, tmp_path: Path
+) -> None:
+    half = make_search_folder(tmp_path / "half", num_running=2)
+    page = write_report(half)
+    told = "The first number"
+    assert told not in page.read_text() + (half / "README.md").read_text()
+    assert told in (folder / "report.html").read_text()
+    assert told in (folder / "README.md").read_text()
+
+
 def test_a_search_is_finished_when_its_winner_is_confirmed(folder: Path, tmp_path: Path) -> None:
     search = read_search(make_search_folder(tmp_path / "a", num_points=5, num_confirm_seeds=0))
     assert search is not None

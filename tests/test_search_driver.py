@@ -212,7 +212,7 @@ def test_weights_of_an_unfinished_trial_are_refused(ran: RunFolder, tmp_path: Pa
 
 
 def test_a_folder_that_is_no_trial_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="folder under trials/"):
+    with pytest.raises(CheckpointError, match=r"but got no file\. Give a folder under trials/"):
         Policies(tmp_path)
 
 

@@ -70,3 +70,14 @@ def test_the_plan_names_the_design_and_what_each_arm_is_compared_with() -> None:
         "td3_bc-layer-critics2: critic.norm layer instead of none",
         "td3_bc-layer-critics5: critic.num_critics 5 instead of 2",
     ]
+
+
+def test_a_name_close_to_a_dataset_that_is_here_is_asked_about(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(planning, "list_datasets", lambda: [("mixed/hopper/medium-v0", 1000)])
+    (told,) = planning._dataset_warnings("mixed/hopper/medum-v0", [])
+    assert told.startswith("mixed/hopper/medum-v0 is not on this machine: it will be downloaded")
+    assert told.endswith("Did you mean 'mixed/hopper/medium-v0', which is here?")
+    (told,) = planning._dataset_warnings("mujoco/ant/expert-v0", [])
+    assert told.endswith("when the study runs")

@@ -1,7 +1,7 @@
 r"""Which critic serves TD3+BC best: its norm, depth, width, ensemble and regularisers together?
 
-A search for the best arm, not for what each choice does: TPE proposes 40 critics, each of which is
-trained with 2 seeds; the best and TD3+BC's own are then trained again on fresh seeds. On other
+A search for the best arm, not for what each choice does: a sampler proposes critics, each of which
+is trained with 2 seeds; the best and TD3+BC's own are then trained again on fresh seeds. On other
 data, which takes longer budgets:
 
     rayoff run architecture_search --set datasets=mujoco/hopper/medium-v0 --set num_steps=1e5 \

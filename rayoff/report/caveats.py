@@ -118,6 +118,8 @@ def _of_design(frame: pd.DataFrame, effects: list[Effect]) -> Iterator[str]:
             "what it scores on fresh seeds."
         )
     if "run" in frame:
+        if apart := settings_apart(frame):
+            yield f"{apart} What tells their arms apart may be that, and not the arms."
         yield (
             "Run folders may differ in code, versions and machine as well: where each comes from "
             "is told under Where it comes from."
@@ -129,6 +131,24 @@ def _of_design(frame: pd.DataFrame, effects: list[Effect]) -> Iterator[str]:
             "Verdicts are each effect's own, without it: of 20 choices without any effect, one or "
             "two would get one."
         )
+
+
+def settings_apart(frame: pd.DataFrame) -> str:
+    """Return by which settings whole run folders differ, as a sentence; empty where by none.
+
+    Args:
+        frame: results of a comparison, with the column ``run``; of one folder there are none.
+    """
+    if "run" not in frame:
+        return ""
+    texts = frame.astype({name: str for name in frame if name.startswith("config.")})
+    parts = []
+    for name in texts.columns[texts.columns.str.startswith("config.")]:
+        values = texts.groupby("run", sort=False)[name].unique()
+        if all(len(own) == 1 for own in values) and len({own[0] for own in values}) > 1:
+            told = ", ".join(f"{own[0]} in {run}" for run, own in values.items())
+            parts.append(f"{name.removeprefix('config.')} ({told})")
+    return f"The run folders differ in {'; '.join(parts)}." if parts else ""
 
 
 def _names(datasets: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 from rayoff.files import replace_file
 from rayoff.report import contents, tallies
 from rayoff.report.aggregates import ArmScores, arm_scores
-from rayoff.report.caveats import caveats, progress
+from rayoff.report.caveats import caveats, progress, settings_apart
 from rayoff.report.cost import time_spent
 from rayoff.report.effects import find_effects
 from rayoff.report.exports import ReportTable, write_table
@@ -186,8 +186,10 @@ def _context(
         "question": read_if_there(run_folder / "study.json").get("question", ""),
         "progress": (search and search_progress(search)) or progress(frame),
         "headlines": answers(frame, analysis),
-        "recipe": full_recipe(asked, effects),
-        "short_recipe": short_recipe(asked, effects),
+        "apart": settings_apart(frame),
+        # Without a pair on fresh seeds a search's first number is a score of its journal.
+        "recipe": full_recipe(asked, effects) if effects or search is None else "",
+        "short_recipe": short_recipe(asked, effects) if effects or search is None else "",
         "caveats": caveats(frame, summary, effects),
         "command": shorten_command(provenance.get("command", "rayoff run STUDY")),
         "provenance": describe({k: v for k, v in provenance.items() if k != "command"}),

@@ -177,7 +177,7 @@ def confirmed_table(search: SearchResults) -> ReportTable:
     ]
     return ReportTable(
         name="confirmed",
-        about="score in the search and on fresh seeds, of the baseline and the winner",
+        about="mean score in the search and on fresh seeds, of the baseline and the winner",
         data=search.confirmed,
         titles=["point", "origin", "score in the search", "on fresh seeds", "change"],
         rows=rows,

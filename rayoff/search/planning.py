@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -207,13 +208,15 @@ def _precision_warning(config: TrialConfig, device: str) -> str | None:
 
 
 def _dataset_warnings(source: str, planned: Sequence[PlannedTrial]) -> Iterable[str]:
-    config = next(trial.config for trial in planned if trial.dataset == source)
     if defect := _defect(source):
         yield defect
         return
     if not _is_here(source):
-        yield f"{source} is not on this machine: it will be downloaded when the study runs"
+        near = get_close_matches(source, [name for name, _ in list_datasets()], n=1, cutoff=0.8)
+        hint = f". Did you mean {near[0]!r}, which is here?" if near else ""
+        yield f"{source} is not on this machine: it will be downloaded when the study runs{hint}"
         return
+    config = next(trial.config for trial in planned if trial.dataset == source)
     table = load_table(source)
     check_cuts(planned, source, table)
     metadata = read_metadata(table)

@@ -171,9 +171,14 @@ def _read_config(path: Path) -> tuple[TrialConfig, DatasetFacts]:
         return config_from_dict(content["config"]), DatasetFacts(**content["facts"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{path} must be a trial's configuration but got {error!r}. "
+            f"{path} must be a trial's configuration but got {_described(error)}. "
             "Give a folder under trials/ of a run folder."
         ) from error
+
+
+def _described(error: Exception) -> str:
+    """Return what is wrong with a file, in words where it is not there."""
+    return "no file" if isinstance(error, FileNotFoundError) else repr(error)
 
 
 def _read_weights(path: Path) -> tuple[dict[str, Tensor], int]:
