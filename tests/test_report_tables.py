@@ -28,6 +28,15 @@ def test_plain_text_is_aligned_and_narrow(tmp_path: Path) -> None:
     assert "none at 100%: critic self-excites: SEEM 0.13 > 0.05" in hopper
 
 
+def test_what_still_trains_is_marked(tmp_path: Path) -> None:
+    frame = results(tmp_path / "a", fractions=(0.1,))
+    assert "so far" not in render_table(summarize(frame))
+    frame.loc[(frame["arm"] == "layer") & (frame["seed"] == 0), "status"] = "training"
+    none, layer = render_table(summarize(frame)).splitlines()[3:5]
+    assert "2 of 2  " in none
+    assert "0 of 2 so far" in layer
+
+
 def test_without_a_simulator_the_table_says_why(tmp_path: Path) -> None:
     text = render_table(summarize(results(tmp_path / "a", simulator=False)))
     assert "No score: gymnasium has no Hopper-v5 here." in text

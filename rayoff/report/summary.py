@@ -19,6 +19,7 @@ SUMMARY_COLUMNS = {
     "baseline": "Whether the others are compared with this arm.",
     "num_runs": "Runs (seeds) that trained, those still training included.",
     "num_diverged": "Runs among them that diverged.",
+    "num_training": "Runs among them that still train, whose values will change.",
     "measure": "score [0 to 100] or return [reward]; none where nothing was evaluated.",
     "mean": "Mean over runs of their value: the mean of the last evaluations, or the floor.",
     "std": "Standard deviation over the same values; null with one run.",
@@ -76,6 +77,7 @@ def _summarize_cell(runs: pd.DataFrame) -> dict[str, Any]:
     return {
         "num_runs": len(runs),
         "num_diverged": len(diverged),
+        "num_training": int((runs["status"] == "training").sum()),
         "measure": _first(runs["measure"]),
         "mean": values.mean() if len(values) else np.nan,
         "std": values.std(ddof=1) if len(values) > 1 else np.nan,

@@ -77,6 +77,12 @@ def format_estimate(row: Row) -> str:
     return format_interval(value, row["low"], row["high"])
 
 
+def format_diverged(row: Row) -> str:
+    """Return ``1 of 5``, and with runs that still train ``1 of 5 so far``."""
+    so_far = " so far" if row["num_training"] else ""
+    return f"{row['num_diverged']} of {row['num_runs']}{so_far}"
+
+
 def table_columns(summary: pd.DataFrame) -> list[tuple[str, list[str]]]:
     """Return titles and texts of the final table, one text for each row of the summary.
 
@@ -90,7 +96,7 @@ def table_columns(summary: pd.DataFrame) -> list[tuple[str, list[str]]]:
     columns: list[tuple[str, Callable[[Row], str]]] = [
         ("data", lambda row: format_fraction(row["fraction"])),
         ("arm", lambda row: _shorten(row["arm"])),
-        ("diverged", lambda row: f"{row['num_diverged']} of {row['num_runs']}"),
+        ("diverged", format_diverged),
         *(scores if measures else []),
         ("stop step", lambda row: format_number(row["stop_step"], 0)),
         ("|Q| / bound", lambda row: format_ratio(row["q_over_bound"])),
