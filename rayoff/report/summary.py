@@ -77,7 +77,7 @@ def _summarize_cell(runs: pd.DataFrame) -> dict[str, Any]:
     return {
         "num_runs": len(runs),
         "num_diverged": len(diverged),
-        "num_training": int((runs["status"] == "training").sum()),
+        "num_training": runs["status"].tolist().count("training"),
         "measure": _first(runs["measure"]),
         "mean": values.mean() if len(values) else np.nan,
         "std": values.std(ddof=1) if len(values) > 1 else np.nan,
