@@ -53,14 +53,16 @@ class Demand:
 
     @property
     def of_run(self) -> int:
-        """What one run takes in the memory of a process, where the one gives way to the other."""
-        return self.state + self.arena + max(self.step, self.probe)
+        """What each run takes in the memory of a process, but for its reading of SEEM."""
+        return self.state + self.arena + self.step
 
     def on_host(self, *, on_gpu: bool) -> int:
         """Return what the trial takes of a node's memory."""
         if on_gpu:
             return CUDA_PROCESS_BYTES + self.data
-        return PROCESS_BYTES + self.own_data + self.num_runs * self.of_run
+        # Runs are read one after the other, while no step is recorded.
+        over_steps = max(0, self.probe - self.num_runs * self.step)
+        return PROCESS_BYTES + self.own_data + self.num_runs * self.of_run + over_steps
 
     @property
     def on_gpu(self) -> int:
