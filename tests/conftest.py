@@ -1,4 +1,4 @@
-"""What all tests share: one thread of torch, since the suite runs in several processes; a Ray."""
+"""What tests share: one thread of torch, since several processes run them; a Ray and a study."""
 
 import os
 import shutil
@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import settings
+from tiny_studies import make_study
+
+from rayoff.study import Study
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -22,6 +25,20 @@ def float64() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Write random episodes of the pendulum and return them as a source."""
+    from toy_pendulum import write_pendulum
+
+    return write_pendulum(tmp_path_factory.mktemp("data") / "pendulum.parquet")
+
+
+@pytest.fixture(scope="module")
+def study(source: str) -> Study:
+    """Return a study of two arms at two fractions of the pendulum."""
+    return make_study(source)
 
 
 @pytest.fixture(scope="module")

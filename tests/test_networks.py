@@ -30,6 +30,7 @@ from rayoff.networks import (
     TargetUpdate,
     WeightNormLinear,
 )
+from rayoff.networks.narrow import NARROW
 
 NORMS = get_args(Norm)
 SHAPES = [
@@ -87,11 +88,11 @@ def test_target_and_policy_passes_use_their_own_batch_and_leave_no_trace(
     assert unchanged(critic, before)
 
 
-@pytest.mark.parametrize("num_outputs", [1, 2])
-def test_a_linear_layer_can_be_differentiated_twice(num_outputs: int) -> None:
-    weight = torch.randn(NUM_RUNS, 4, num_outputs)
+@pytest.mark.parametrize(("num_inputs", "num_outputs"), [(4, 1), (4, 2), (2 * NARROW, 2)])
+def test_a_linear_layer_can_be_differentiated_twice(num_inputs: int, num_outputs: int) -> None:
+    weight = torch.randn(NUM_RUNS, num_inputs, num_outputs)
     layer = StackedLinear(weight, torch.randn(NUM_RUNS, num_outputs))
-    x = torch.randn(NUM_RUNS, 5, 4, requires_grad=True)
+    x = torch.randn(NUM_RUNS, 5, num_inputs, requires_grad=True)
 
     def output(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return functional_call(layer, {"weight": weight, "bias": bias}, (x,))

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from data_fixtures import flat_rows, write_parquet
 from tiny_studies import make_study
-from toy_pendulum import write_pendulum
 
 from rayoff.config import SeemConfig, TrialConfig
 from rayoff.data import load_table
@@ -39,11 +38,6 @@ with open("/proc/self/status") as status:
     (peak,) = (line.split()[1] for line in status if line.startswith("VmHWM"))
 print(int(peak) * 1024)
 """
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return write_pendulum(tmp_path_factory.mktemp("data") / "pendulum.parquet")
 
 
 def plan(

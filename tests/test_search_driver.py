@@ -25,7 +25,6 @@ from ray import tune
 from ray.air.execution._internal import event_manager
 from ray.exceptions import OutOfMemoryError
 from tiny_studies import make_study
-from toy_pendulum import write_pendulum
 from trained_alone import assert_equal_but_for_time, train_alone
 
 from rayoff.data import load_table
@@ -40,16 +39,6 @@ from rayoff.study import Axis, Study, trials
 from rayoff.trial import Row
 
 TWO_AT_ONCE, ONE_AT_A_TIME = Resources(), Resources(max_concurrent=1)
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return write_pendulum(tmp_path_factory.mktemp("data") / "pendulum.parquet")
-
-
-@pytest.fixture(scope="module")
-def study(source: str) -> Study:
-    return make_study(source)
 
 
 def test_a_folder_has_one_driver(study: Study, tmp_path: Path) -> None:

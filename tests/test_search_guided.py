@@ -20,7 +20,6 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from ray import tune
 from tiny_searches import make_search
-from toy_pendulum import write_pendulum
 
 from rayoff.data import load_table
 from rayoff.results import (
@@ -42,11 +41,6 @@ from rayoff.trial import Trial
 ONE_AT_A_TIME = Resources(max_concurrent=1)
 PATHS = [Path(__file__).parent, Path(__file__).parents[1] / "benchmarks"]
 IMPORTABLE = os.pathsep.join(map(str, PATHS))
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return write_pendulum(tmp_path_factory.mktemp("data") / "pendulum.parquet")
 
 
 @pytest.fixture(scope="module")

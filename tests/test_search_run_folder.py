@@ -5,23 +5,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tiny_studies import make_study
-from toy_pendulum import write_pendulum
 
 from rayoff.errors import ResultsError
 from rayoff.search import RunFolder
 from rayoff.search.archive import Archive
 from rayoff.study import Study, trials
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return write_pendulum(tmp_path_factory.mktemp("data") / "pendulum.parquet")
-
-
-@pytest.fixture(scope="module")
-def study(source: str) -> Study:
-    return make_study(source)
 
 
 def test_a_new_run_folder_can_be_opened_and_is_unfinished(study: Study, tmp_path: Path) -> None:

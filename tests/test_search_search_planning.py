@@ -15,11 +15,6 @@ from rayoff.search.tables import check_scores, load_study_tables
 from rayoff.study import foreseen_trials
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return write_pendulum(tmp_path_factory.mktemp("data") / "pendulum.parquet")
-
-
 def test_a_plan_has_space_data_sampler_budget_confirmation_and_cost(source: str) -> None:
     study = make_search(source, num_points=12, hours=2.0, known_points=[{"critic.norm": "layer"}])
     cost = measure_cost(foreseen_trials(study), Resources(), NUM_MEASURED_POINTS)

@@ -13,8 +13,6 @@ import ray
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
-from tiny_studies import make_study
-from toy_pendulum import write_pendulum
 from trained_alone import train_alone, without_clocks
 
 from rayoff.data import load_table
@@ -24,16 +22,6 @@ from rayoff.search.session import session
 from rayoff.search.trainable import Job, StudyTrial, evaluation_processes, report
 from rayoff.study import Study, trials
 from rayoff.trial import Trial
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return write_pendulum(tmp_path_factory.mktemp("data") / "pendulum.parquet")
-
-
-@pytest.fixture(scope="module")
-def study(source: str) -> Study:
-    return make_study(source)
 
 
 class ArchiveHere:

@@ -86,6 +86,13 @@ def test_a_repeated_and_a_defective_eigenvalue_are_right_within_float32() -> Non
     assert by_krylov_space(a[None]).item() == pytest.approx(0.5, abs=2e-3)
 
 
+def test_small_matrices_are_computed_in_full(in_full: list[int]) -> None:
+    a = random(4, 2 * NUM_STEPS, 2 * NUM_STEPS)
+    expected = torch.linalg.eigvals(a.double()).real.amax(-1)
+    assert torch.allclose(by_krylov_space(a).double(), expected, atol=1e-4)
+    assert in_full == [4]
+
+
 def test_each_matrix_has_the_same_bits_alone_and_beside_others() -> None:
     a = torch.stack([random(NUM_ROWS, NUM_ROWS, seed=s) + 30 * s * torch.eye(1) for s in range(4)])
     together = largest_real_part(a)

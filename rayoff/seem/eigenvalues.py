@@ -35,8 +35,7 @@ def largest_real_part(a: Tensor) -> Tensor:
         a: finite matrices of about unit scale, (..., M, M).
     """
     flat = a.reshape(-1, *a.shape[-2:])
-    is_small = a.shape[-1] <= 2 * NUM_STEPS
-    values = _in_full(flat) if is_small or a.device.type == "cpu" else by_krylov_space(flat)
+    values = _in_full(flat) if a.device.type == "cpu" else by_krylov_space(flat)
     return values.view(a.shape[:-2])
 
 
@@ -44,8 +43,10 @@ def by_krylov_space(a: Tensor) -> Tensor:
     """Return max Re eig(A) of matrices (G, M, M) as (G,), in full where the iteration falls short.
 
     Args:
-        a: finite matrices of about unit scale, of more than J rows.
+        a: finite matrices of about unit scale; small ones are not iterated on.
     """
+    if a.shape[-1] <= 2 * NUM_STEPS:
+        return _in_full(a)
     values, residuals = _by_arnoldi(a)
     limit = TOLERANCE * torch.linalg.matrix_norm(a)
     short = (~(residuals <= limit)).nonzero().flatten()
