@@ -119,6 +119,19 @@ def test_rows_that_trials_share_take_nothing_of_any_of_them_on_the_cpu() -> None
     assert cut.on_gpu == shared.on_gpu == GIB + demand().on_gpu
 
 
+def test_one_reading_is_counted_beside_the_steps_of_all_runs() -> None:
+    small = replace(demand(num_runs=4), step=3 * MIB, probe=12 * MIB)
+    large = replace(small, probe=40 * MIB)
+    assert small.on_host(on_gpu=False) == PROCESS_BYTES + 4 * 23 * MIB
+    assert large.on_host(on_gpu=False) == small.on_host(on_gpu=False) + 28 * MIB
+    told = [
+        describe_packing(pack(Resources(), machine(4, 16), one, None), one)
+        for one in (small, large)
+    ]
+    assert "[estimated: 4 runs of 23 MiB, data 0 MiB]" in told[0]
+    assert "4 runs of 23 MiB, data 0 MiB, a reading of SEEM 28 MiB more]" in told[1]
+
+
 sizes = st.integers(min_value=MIB, max_value=60 * GIB)
 
 

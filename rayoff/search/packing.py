@@ -56,13 +56,16 @@ class Demand:
         """What each run takes in the memory of a process, but for its reading of SEEM."""
         return self.state + self.arena + self.step
 
+    @property
+    def over_steps(self) -> int:
+        """What a reading takes beyond the steps on a CPU, which reads one run after the other."""
+        return max(0, self.probe - self.num_runs * self.step)
+
     def on_host(self, *, on_gpu: bool) -> int:
         """Return what the trial takes of a node's memory."""
         if on_gpu:
             return CUDA_PROCESS_BYTES + self.data
-        # Runs are read one after the other, while no step is recorded.
-        over_steps = max(0, self.probe - self.num_runs * self.step)
-        return PROCESS_BYTES + self.own_data + self.num_runs * self.of_run + over_steps
+        return PROCESS_BYTES + self.own_data + self.num_runs * self.of_run + self.over_steps
 
     @property
     def on_gpu(self) -> int:
@@ -177,11 +180,13 @@ def describe_packing(packing: Packing, demand: Demand) -> str:
     places = f"{in_gib(demand.on_gpu)} of a GPU and {host} beside it" if on_gpu else host
     runs = f"{demand.num_runs} run{'s' * (demand.num_runs != 1)}"
     data = demand.data if on_gpu else demand.own_data
+    over = f", a reading of SEEM {demand.over_steps / MIB:.0f} MiB more"
+    is_over = not on_gpu and demand.over_steps >= MIB
     lacking = f"; together they may lack {in_gib(packing.lacking)} of memory"
     return (
         f"{packing.num_at_once} at once: {packing.limit}; the largest trial takes {places} "
         f"[estimated: {runs} of {demand.of_run / MIB:.0f} MiB, data "
-        f"{data / MIB:.0f} MiB]{lacking if packing.lacking else ''}"
+        f"{data / MIB:.0f} MiB{over if is_over else ''}]{lacking if packing.lacking else ''}"
     )
 
 
