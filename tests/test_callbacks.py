@@ -329,11 +329,11 @@ def test_the_end_of_a_trial_is_told_with_its_score_or_reason() -> None:
     study.tell("result", names[1], result=lost)
     study.tell("complete", names[1])
     told = text.getvalue()
-    assert f"{names[0]} ended at step 200: score 41.2" in told
+    assert f"{names[0]} ended at step 200: last score 41.2" in told
     ending = f"{names[1]} ended at step 80: 2 of 2 runs diverged\n"
     assert f"{ending}  seed 0: {REASON}\n  seed 1: another\n" in told
     assert "2 of 6 trials done, 0 running, 0 failed, 2 runs diverged" in told
-    assert f"best trial so far {names[0]} (score 41.2)" in told
+    assert f"best trial so far {names[0]} (last score 41.2)" in told
 
 
 def suspect_row(seed: int, step: int, since: int, **metrics: object) -> dict[str, Any]:
@@ -422,15 +422,17 @@ def best_of(**reports: dict[str, Any]) -> str:
 def test_the_best_trial_is_one_at_its_own_fraction_and_not_a_mean_over_them() -> None:
     half = plan()[1].trial_id
     told = best_of(full={"score": 10.0}, half={"score": 60.0}, other={"score": 50.0})
-    assert f"best trial so far {half} (score 60.0)" in told  # of means, the other arm's is larger
+    assert (
+        f"best trial so far {half} (last score 60.0)" in told
+    )  # of means, the other arm's is larger
 
 
 def test_a_return_is_not_set_against_a_score() -> None:
     first, second = [trial.trial_id for trial in plan()[:2]]
     raw = {"score": 3000.0, "floors": {"eval/return": -20.0}}
     told = best_of(first=raw, second={"score": 5.0})
-    assert f"best trial so far {second} (score 5.0)" in told
-    assert f"best trial so far {first} (return 3000.0)" in best_of(first=raw)
+    assert f"best trial so far {second} (last score 5.0)" in told
+    assert f"best trial so far {first} (last return 3000.0)" in best_of(first=raw)
 
 
 def test_a_trial_whose_runs_are_all_lost_is_not_the_best() -> None:

@@ -79,5 +79,5 @@ def test_a_name_close_to_a_dataset_that_is_here_is_asked_about(
     (told,) = planning._dataset_warnings("mixed/hopper/medum-v0", [])
     assert told.startswith("mixed/hopper/medum-v0 is not on this machine: it will be downloaded")
     assert told.endswith("Did you mean 'mixed/hopper/medium-v0', which is here?")
-    (told,) = planning._dataset_warnings("mujoco/ant/expert-v0", [])
+    (told,) = planning._dataset_warnings("mujoco/hopper/medium-v0", [])  # another dataset
     assert told.endswith("when the study runs")

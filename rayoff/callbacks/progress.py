@@ -207,7 +207,7 @@ class Progress(Observer):
 
     def result_of(self, trial_id: str, report: dict[str, Any]) -> str:
         """Return what came of a trial of which no run is lost."""
-        return f"score {report['score']:.1f}" if report["evaluated"] else "no score"
+        return _last(report) if report["evaluated"] else "no score"
 
     def expect(self, planned: PlannedTrial) -> None:
         """Take note of a trial of which nothing is known yet."""
@@ -228,7 +228,9 @@ class Progress(Observer):
         if not found:
             return []
         scored, value, trial_id = max(found, key=lambda trial: trial[:2])
-        return [f"best trial so far {trial_id} ({'score' if scored else 'return'} {value:.1f})"]
+        return [
+            f"best trial so far {trial_id} (last {'score' if scored else 'return'} {value:.1f})"
+        ]
 
     def _time_left(self) -> list[str]:
         """Return the share of the work and the time left, by the pace since the first trial."""
@@ -277,3 +279,10 @@ def _describe_suspicion(row: dict[str, Any]) -> str:
 def clock(seconds: float) -> str:
     """Return a duration as 1:02:03."""
     return str(timedelta(seconds=round(seconds)))
+
+
+def _last(report: dict[str, Any]) -> str:
+    """Return what the last evaluation gave, which may differ from the report's mean of several."""
+    return (
+        f"last {'score' if 'eval/score' in report['floors'] else 'return'} {report['score']:.1f}"
+    )

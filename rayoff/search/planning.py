@@ -212,7 +212,7 @@ def _dataset_warnings(source: str, planned: Sequence[PlannedTrial]) -> Iterable[
         yield defect
         return
     if not _is_here(source):
-        near = get_close_matches(source, [name for name, _ in list_datasets()], n=1, cutoff=0.8)
+        near = get_close_matches(source, [name for name, _ in list_datasets()], n=1, cutoff=0.9)
         hint = f". Did you mean {near[0]!r}, which is here?" if near else ""
         yield f"{source} is not on this machine: it will be downloaded when the study runs{hint}"
         return
