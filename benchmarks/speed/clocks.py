@@ -1,5 +1,7 @@
 """Time and memory of a process, on a CPU core and on a GPU."""
 
+import contextlib
+import ctypes
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +61,7 @@ class PeakMemory:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
         elif _CLEAR_REFS.exists():
+            _give_freed_memory_back()
             _CLEAR_REFS.write_text("5")  # the peak so far, of the imports, is forgotten
         self._before = self._taken("VmRSS")
         return self
@@ -82,3 +85,9 @@ class PeakMemory:
         lines = _STATUS.read_text().splitlines()
         (line,) = (one for one in lines if one.startswith(f"{field}:"))
         return 1024 * float(line.split()[1])  # in kB, which are of 1024 bytes
+
+
+def _give_freed_memory_back() -> None:
+    """Let the C library keep nothing of freed tensors, which later ones would else hide in."""
+    with contextlib.suppress(AttributeError):  # only glibc has it
+        ctypes.CDLL(None).malloc_trim(0)
