@@ -36,6 +36,7 @@ def test_every_point_is_a_row_and_the_confirmation_comes_last(points: pd.DataFra
     assert points["phase"].tolist() == ["search"] * 20 + ["confirm"] * 2
     assert points["point"].tolist()[:20] == list(range(20))
     assert points["origin"].tolist()[:3] == ["baseline", "sampled", "sampled"]
+    assert points["is_baseline"].tolist()[:3] == [True, False, False]
     assert set(points["state"]) == {"complete"}
 
 

@@ -14,7 +14,6 @@ from rayoff.results import (
     OBJECTIVES,
     best_so_far,
     confirmations,
-    is_baseline,
     is_over,
     pareto_front,
     read_dimensions,
@@ -113,7 +112,7 @@ def describe_change(point: dict[Any, Any], points: pd.DataFrame) -> str:
             parameters of the point are told.
     """
     records = points.loc[points["phase"] == "search"].to_dict(orient="records")
-    baseline = next((one for one in records if is_baseline(one)), {})
+    baseline = next((one for one in records if one["is_baseline"]), {})
     own = _parameters(point)
     changed = {
         name: text
@@ -149,7 +148,7 @@ def points_table(search: SearchResults) -> ReportTable:
     ]
     titles = ["point", "parameters", "state", "score", "diverged", "device [s]", "note"]
     points = shown.to_dict(orient="records")
-    baseline = [index for index, point in enumerate(points) if is_baseline(point)]
+    baseline = [index for index, point in enumerate(points) if point["is_baseline"]]
     return ReportTable(
         name="points",
         about="the points of the search, the best first",

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from rayoff.errors import ResultsError
 from rayoff.results.json_files import read_json
 from rayoff.results.schema import METRIC_ALIASES, RESULT_COLUMNS, replace_table
-from rayoff.results.settings import config_columns, flatten
+from rayoff.results.settings import config_columns
+from rayoff.study.paths import flatten_values
 from rayoff.study.records import read_records
 
 
@@ -29,7 +30,7 @@ def collect(run_folder: Path) -> pa.Table:
     """
     study = read_json(run_folder / "study.json")
     trials = _trials(run_folder, study)
-    configs = [flatten(trial["config"]) for trial in trials]
+    configs = [flatten_values(trial["config"]) for trial in trials]
     baseline = _baseline_arm(study, trials, configs)
     references = study.get("references", {})
     columns = config_columns(configs)
@@ -64,7 +65,7 @@ def planned_trials(run_folder: Path) -> tuple[list[dict[str, Any]], str]:
     """
     study = read_json(run_folder / "study.json")
     trials = _trials(run_folder, study)
-    configs = [flatten(trial["config"]) for trial in trials]
+    configs = [flatten_values(trial["config"]) for trial in trials]
     return trials, _baseline_arm(study, trials, configs)
 
 

@@ -5,7 +5,6 @@ of ``OBJECTIVES``, with the sampler, its seed and the budget. Trials of a point 
 as ``point`` in ``results.parquet``, and ``search`` or ``confirm`` as ``phase``.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ _COLUMNS: dict[str, str] = {
     "point": "int64",
     "phase": "string",
     "origin": "string",
+    "is_baseline": "bool",
     "state": "string",
     "order": "Int64",
     "same_as": "Int64",
@@ -42,6 +42,7 @@ def read_points(run_folder: Path) -> pd.DataFrame:
         - ``point``: number in the order of suggestion; 0 is the baseline
         - ``phase``: search, or confirm: the point trained again on fresh seeds
         - ``origin``: baseline, known or sampled
+        - ``is_baseline``: whether it is the baseline of the search; one that failed is not
         - ``state``: running, complete, pruned or failed
         - ``order``: rank by which it ended within its phase, from 0; NA while it runs
         - ``same_as``: earlier point with the same configuration, whose values it has; else NA
@@ -131,15 +132,6 @@ def winner(points: pd.DataFrame) -> dict[str, Any] | None:
     return {str(name): value for name, value in best[0].items()} if best else None
 
 
-def is_baseline(point: Mapping[Any, Any]) -> bool:
-    """Return whether a point is the baseline: one that failed is tried again by another.
-
-    Args:
-        point: a row of ``read_points``.
-    """
-    return point["origin"] == "baseline" and point["state"] != "failed"
-
-
 def confirmations(points: pd.DataFrame) -> pd.DataFrame:
     """Return what became of the winner and the baseline on fresh seeds.
 
@@ -162,10 +154,10 @@ def confirmations(points: pd.DataFrame) -> pd.DataFrame:
 
 def _row(record: PointRecord, arms: dict[int, str | None]) -> dict[str, Any]:
     """Return the columns of a record, with the arms of all points of the search by number."""
-    names = ("phase", "origin", "state", "same_as", "feasible", "reason", "started", "ended")
+    own = ("phase", "origin", "is_baseline", "state", "same_as", "feasible", "reason")
     return {
         "point": record.number,
-        **{name: getattr(record, name) for name in names},
+        **{name: getattr(record, name) for name in (*own, "started", "ended")},
         "arm": _arm(record) or (None if record.same_as is None else arms[record.same_as]),
         "num_runs": sum(len(trial.config.seeds) for trial in record.trials),
         **{name: record.values.get(name, np.nan) for name in OBJECTIVES},

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from rayoff.config import AGENT_CONFIGS, TrialConfig
+from rayoff.study.paths import flatten_values
 
 _IDENTITY_PATHS = ("algorithm", "data.source", "data.fraction", "seeds")
 
@@ -18,22 +19,6 @@ def default_setting(algorithm: str, column: str) -> Any:  # noqa: ANN401
         column: of the results, such as ``config.critic.norm``.
     """
     return _defaults({"algorithm": algorithm}).get(column.removeprefix("config."))
-
-
-def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings by their path, as ``critic.norm``.
-
-    Args:
-        config: of a trial, as ``study.json`` has it.
-        prefix: of all paths.
-    """
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
 
 
 def config_columns(configs: list[dict[str, Any]]) -> list[tuple[str, pa.DataType, list[Any]]]:
@@ -65,7 +50,7 @@ def config_columns(configs: list[dict[str, Any]]) -> list[tuple[str, pa.DataType
 def _defaults(config: dict[str, Any]) -> dict[str, Any]:
     algorithm = config.get("algorithm", TrialConfig().algorithm)
     agent = AGENT_CONFIGS.get(algorithm, type(TrialConfig().agent))
-    return flatten(asdict(TrialConfig(algorithm=algorithm, agent=agent())))
+    return flatten_values(asdict(TrialConfig(algorithm=algorithm, agent=agent())))
 
 
 def _arrow_type(values: list[Any]) -> pa.DataType:

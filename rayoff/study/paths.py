@@ -48,12 +48,23 @@ def check_path(path: str) -> None:
 
 def flatten(config: TrialConfig) -> dict[str, Scalar]:
     """Return every scalar of a configuration by path; the seeds, a tuple, are left out."""
-    flat: dict[str, Scalar] = {}
-    for name, value in asdict(config).items():
+    flat = flatten_values(asdict(config))
+    return {path: value for path, value in flat.items() if path != "seeds"}
+
+
+def flatten_values(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings by their path, as ``critic.norm``.
+
+    Args:
+        config: of a trial, as JSON has it, whichever version of rayoff wrote it.
+        prefix: of all paths.
+    """
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
         if isinstance(value, dict):
-            flat |= {f"{name}.{key}": scalar for key, scalar in value.items()}
-        elif name != "seeds":
-            flat[name] = value
+            flat |= flatten_values(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
     return flat
 
 
