@@ -19,6 +19,7 @@ from rayoff.study.records import PointRecord, read_records
 
 SOURCE = "parquet:pendulum"
 SECONDS = 30.0
+DEVICE_SHARE = 0.5
 Score = Callable[[PlannedTrial], float]
 
 
@@ -44,14 +45,14 @@ class Course:
 
     def again(self) -> None:
         """Go on in another process, which knows the folder alone."""
-        self.exploration = Exploration(self.folder, self.measure, 0.5, clock=lambda: self.now)
+        self.exploration = Exploration(self.folder, self.measure, clock=lambda: self.now)
 
     def measure(self, folder: Path, seeds: Sequence[int]) -> Mapping[str, float]:
         value = self.score(self._planned[folder])
         diverged = 1.0 if math.isinf(value) else 0.0
         return {
             "score": 0.0 if diverged else value,
-            "seconds": SECONDS,
+            "device_seconds": DEVICE_SHARE * SECONDS,
             "divergence_rate": diverged,
             "num_diverged": diverged * len(seeds),
         }

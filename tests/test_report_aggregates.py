@@ -123,12 +123,14 @@ def test_rates_count_the_runs_of_all_datasets(tmp_path: Path) -> None:
 def test_costs_are_those_of_trials_and_stopping_saves_at_their_pace(tmp_path: Path) -> None:
     frame = results(tmp_path / "a", fractions=(0.1,))
     frame["time/evaluation_seconds"] = 0.25 * frame["seconds"]
+    frame["time/device_seconds"] = 0.125 * frame["seconds"]
     none, layer = costs_table(frame).to_dict(orient="records")
     assert list(none) == list(COSTS_COLUMNS)
     runs = frame.drop_duplicates(["trial", "seed"], keep="last")
     steps = runs.loc[runs["arm"] == "none", "step"]
     seconds = 0.01 * steps.max()  # of the trial: its runs train side by side, 0.01 s a step
     assert none["hours"] == pytest.approx(seconds / 3600)
+    assert none["device_hours"] == pytest.approx(none["hours"] / 8)
     assert none["steps_per_second"] == pytest.approx(steps.sum() / seconds)
     assert none["saved_hours"] == pytest.approx((40.0 - seconds) / 3600)
     assert (none["num_stopped"], layer["num_stopped"]) == (2, 0)

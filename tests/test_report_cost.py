@@ -29,6 +29,15 @@ def test_the_runs_of_a_trial_share_its_clocks_and_the_last_row_counts() -> None:
     )
 
 
+def test_the_time_of_a_device_is_told_where_trials_shared_one() -> None:
+    frame = pd.DataFrame([clocks("a", 0, 90, 0, 30), clocks("b", 0, 60, 0, 60)])
+    told = "training 62.5%, readings of the critic 0.0% and evaluations 37.5%."
+    alone = frame.assign(**{"time/device_seconds": [120.0, 120.0]})
+    assert time_spent(alone) == f"Trials took 4.0 min in all: {told}"
+    shared = frame.assign(**{"time/device_seconds": [30.0, 60.0]})
+    assert time_spent(shared) == f"Trials took 4.0 min in all, 1.5 min of a device: {told}"
+
+
 def test_what_was_not_measured_is_not_told() -> None:
     assert time_spent(pd.DataFrame({"trial": ["a"], "seed": [0]})) is None
     assert time_spent(pd.DataFrame([clocks("a", 0, None, None, None)])) is None

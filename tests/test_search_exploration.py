@@ -113,7 +113,7 @@ def test_a_point_without_a_finite_value_has_failed(value: float, tmp_path: Path)
         found = dict(measure(folder, seeds))
         return found | ({"score": value} if "p001" in folder.name else {})
 
-    course.exploration = Exploration(course.folder, without_value, 0.5)
+    course.exploration = Exploration(course.folder, without_value)
     course.run()
     failed = course.records[1]
     assert (failed.state, failed.feasible) == ("failed", None)

@@ -155,11 +155,11 @@ class AfterTheSixth(tune.Stopper):
 
 def measure_invented(folder: Path, seeds: Sequence[int]) -> Mapping[str, float]:
     score = SCORES[folder.name.partition("_")[0]]
-    return {"score": score, "seconds": 1.0, "divergence_rate": 0.0, "num_diverged": 0.0}
+    return {"score": score, "device_seconds": 1.0, "divergence_rate": 0.0, "num_diverged": 0.0}
 
 
 def fit(folder: RunFolder, scratch: Path, stopper: tune.Stopper | None) -> Exploration:
-    exploration = Exploration(folder, measure_invented, 1.0)
+    exploration = Exploration(folder, measure_invented)
     with session():
         tune.Tuner(
             tune.with_parameters(OddTrial, trials=folder.path / "trials"),

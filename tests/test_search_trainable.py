@@ -44,6 +44,7 @@ def job(cluster: None, study: Study, tmp_path: Path) -> Job:
         archive=ArchiveHere(tmp_path / "trials"),
         num_threads=1,
         device="cpu",
+        device_share=0.5,
         write_metrics=write_metrics,
         checkpoint_seconds=math.inf,
     )

@@ -1,5 +1,7 @@
 """What a study took: its time and what that went into, by arm, and what stopping saved."""
 
+import math
+
 import pandas as pd
 
 from rayoff.results import arm_order
@@ -8,6 +10,7 @@ COSTS_COLUMNS = {
     "arm": "Point of the architecture and algorithm space.",
     "num_trials": "Trials that have trained.",
     "hours": "Wall time of these trials, summed [h].",
+    "device_hours": "This time by the share of a GPU, or by the cores, that each had [h].",
     "steps_per_second": "Gradient steps of single runs per second of wall time [1/s].",
     "evaluation_share": "Share of the time that went into rollouts; null where not measured.",
     "probe_share": "Share of the time that went into readings of SEEM; null where not measured.",
@@ -24,6 +27,7 @@ _PARTS = {
 }
 """Clocks of a trial [s], with what they count."""
 _SHARES = {"time/evaluation_seconds": "evaluation", "time/probe_seconds": "probe"}
+_CLOCKS = {**_SHARES, "time/device_seconds": "device"}
 
 
 def time_spent(frame: pd.DataFrame) -> str | None:
@@ -45,8 +49,21 @@ def time_spent(frame: pd.DataFrame) -> str | None:
     shares = (seconds / total).to_list()
     parts = [f"{_PARTS[name]} {one:.1%}" for name, one in zip(clocks, shares, strict=True)]
     listed = f"{', '.join(parts[:-1])} and {parts[-1]}" if parts[1:] else parts[0]
-    amount = f"{total / 3600:.1f} h" if total >= 7200 else f"{total / 60:.1f} min"
-    return f"Trials took {amount} in all: {listed}."
+    return f"Trials took {_format_time(total)} in all{_of_device(frame, total)}: {listed}."
+
+
+def _of_device(frame: pd.DataFrame, seconds: float) -> str:
+    """Return the device time where trials shared devices, or had several cores."""
+    name = "time/device_seconds"
+    if name not in frame:
+        return ""
+    taken = sum(pd.DataFrame(frame.groupby("trial")[[name]].max())[name].tolist())
+    is_same = math.isclose(taken, seconds, rel_tol=1e-3)
+    return "" if is_same else f", {_format_time(taken)} of a device"
+
+
+def _format_time(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds >= 7200 else f"{seconds / 60:.1f} min"
 
 
 def costs_table(frame: pd.DataFrame) -> pd.DataFrame:
@@ -72,7 +89,8 @@ def costs_table(frame: pd.DataFrame) -> pd.DataFrame:
         seconds = own["seconds"].sum()
         rows.append(
             [
-                *(arm, len(own), seconds / 3600, own_runs["step"].sum() / max(seconds, 1e-9)),
+                *(arm, len(own), seconds / 3600, own["device"].sum(min_count=1) / 3600),
+                own_runs["step"].sum() / max(seconds, 1e-9),
                 *(own[name].sum(min_count=1) / max(seconds, 1e-9) for name in _SHARES.values()),
                 int(own_runs["is_stopped"].sum()),
                 own["saved"].sum() / 3600,
@@ -83,8 +101,8 @@ def costs_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _trials(frame: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Return one row for each trial, with its seconds and those that it saved."""
-    frame = frame.rename(columns=_SHARES).reindex(
-        columns=[*("trial", "arm", "step", "seconds", "budget"), *_SHARES.values()]
+    frame = frame.rename(columns=_CLOCKS).reindex(
+        columns=[*("trial", "arm", "step", "seconds", "budget"), *_CLOCKS.values()]
     )
     trials = frame.groupby("trial", sort=False).agg(
         arm=("arm", "first"),
@@ -93,6 +111,7 @@ def _trials(frame: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         budget=("budget", "max"),
         evaluation=("evaluation", "max"),
         probe=("probe", "max"),
+        device=("device", "max"),
     )
     has_ended = runs.groupby("trial")["status"].apply(lambda own: (own != "training").all())
     pace = trials["seconds"] / trials["step"]

@@ -91,6 +91,7 @@ def costs(frame: pd.DataFrame) -> ReportTable:
         ("arm", lambda r: r["arm"]),
         ("trials", lambda r: str(r["num_trials"])),
         (f"wall time [{unit}]", lambda r: format_number(per_hour * r["hours"], digits)),
+        (f"device [{unit}]", lambda r: format_number(per_hour * r["device_hours"], digits)),
         ("run-steps / s", lambda r: format_number(r["steps_per_second"], 0)),
         ("evaluation", lambda r: format_share(r["evaluation_share"])),
         ("SEEM", lambda r: format_share(r["probe_share"])),

@@ -17,7 +17,8 @@ def measure_trial(folder: Path, seeds: Sequence[int]) -> dict[str, float]:
     Returns:
         ``score``, the mean of ``value`` in ``run_table`` over its runs, nan where nothing was
         evaluated; ``divergence_rate``, the share of them that diverged; ``num_diverged``; and
-        ``seconds``, for which the trial was trained, probed and evaluated [s].
+        ``device_seconds``, the time for which the trial was trained, probed and evaluated,
+        multiplied by its share of a GPU, or without one by its CPU cores [s].
 
     Raises:
         ResultsError: its metrics cannot be read.
@@ -29,5 +30,5 @@ def measure_trial(folder: Path, seeds: Sequence[int]) -> dict[str, float]:
         "score": sum(map(float, runs["value"])) / len(runs),
         "divergence_rate": num_diverged / len(seeds),
         "num_diverged": float(num_diverged),
-        "seconds": max(frame["seconds"].tolist()),
+        "device_seconds": max(frame["time/device_seconds"].tolist()),
     }

@@ -123,6 +123,7 @@ def train(
                 archive=start_archive(folder.path / "trials"),
                 num_threads=resources.cpus_per_trial,
                 device=device,
+                device_share=packing.request["gpu"] or packing.request["cpu"],
                 write_metrics=write_metrics,
                 checkpoint_seconds=checkpoint_seconds,
             )
@@ -169,8 +170,7 @@ def _explore(
     from rayoff.search.exploration import Exploration
     from rayoff.search.supply import guided
 
-    share = packing.request["gpu"] or packing.request["cpu"]
-    exploration = Exploration(folder, measure, share)
+    exploration = Exploration(folder, measure)
     for trial_id in exploration.running:
         (folder.trial_folder(trial_id) / "error.txt").unlink(missing_ok=True)
     supply = guided(exploration, max(1, packing.num_at_once))

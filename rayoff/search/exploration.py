@@ -40,7 +40,6 @@ class Exploration:
     Args:
         folder: the run folder, locked.
         measure: of a finished trial.
-        device_share: what a trial has of a GPU, or without one its CPU cores.
         clock: gives the time [s since 1970].
 
     Raises:
@@ -51,11 +50,9 @@ class Exploration:
         self,
         folder: RunFolder,
         measure: Measure,
-        device_share: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._folder, self._measure, self._clock = folder, measure, clock
-        self._device_share = device_share
         self._study = checked_search_study(folder.study)
         self.search = search_of(self._study)
         self._given = given_points(self._study)
@@ -253,7 +250,7 @@ class Exploration:
             self._measure(self._folder.trial_folder(trial.trial_id), trial.config.seeds)
             for trial in record.trials
         ]
-        return evaluated(record, measured, self.search, self._device_share)
+        return evaluated(record, measured, self.search)
 
     def _end_failed(self, record: PointRecord, reason: str) -> None:
         """Record that a point has no result; its configuration may be tried again."""

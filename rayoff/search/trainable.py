@@ -38,6 +38,8 @@ class Job:
     """Threads of torch in each trial."""
     device: str
     """Where trials compute: ``cpu`` or ``cuda``."""
+    device_share: float
+    """What each trial has of a GPU, or without one its CPU cores."""
     write_metrics: MetricsWriter
     """Writes all rows of a trial into a folder, as ``rayoff.results.write_metrics`` does."""
     checkpoint_seconds: float
@@ -105,8 +107,13 @@ class StudyTrial(tune.Trainable):
         torch.set_num_threads(self._job.num_threads)  # Ray's OMP_NUM_THREADS may be another
         table = ray.get(self._job.tables[self._planned.dataset])
         device, num_cpus = self._job.device, self._job.num_threads
-        processes = evaluation_processes(device, num_cpus)
-        trial = Trial(self._planned.config, table, device, **processes)
+        trial = Trial(
+            self._planned.config,
+            table,
+            device,
+            device_share=self._job.device_share,
+            **evaluation_processes(device, num_cpus),
+        )
         checkpoint: Any = ray.get(self._job.archive.read_checkpoint.remote(self._planned.trial_id))
         if checkpoint:
             self._load(trial, checkpoint)

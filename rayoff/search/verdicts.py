@@ -12,7 +12,6 @@ def evaluated(
     record: PointRecord,
     measured: Sequence[Mapping[str, float]],
     search: Search,
-    device_share: float,
 ) -> PointRecord:
     """Return the record of a point whose trials are finished, with its values.
 
@@ -21,13 +20,13 @@ def evaluated(
 
     Args:
         record: of the point.
-        measured: ``score``, ``seconds``, ``divergence_rate`` and ``num_diverged`` of each trial.
+        measured: of each trial, ``score``, ``device_seconds``, ``divergence_rate`` and
+            ``num_diverged``.
         search: what may diverge.
-        device_share: what a trial has of a GPU, or without one its CPU cores.
     """
     values = {
         "score": _mean(measured, "score"),
-        "device_seconds": device_share * sum(one["seconds"] for one in measured),
+        "device_seconds": sum(one["device_seconds"] for one in measured),
         "divergence_rate": _mean(measured, "divergence_rate"),
     }
     if not all(math.isfinite(value) for value in values.values()):

@@ -9,7 +9,6 @@ Shapes: K runs, E episodes, S observation, A action.
 import dataclasses
 import itertools
 import json
-import time
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from rayoff.draws import Draws
 from rayoff.errors import CheckpointError
 from rayoff.networks import check_precision, enable_fast_products, keep_freed_memory
 from rayoff.trial.agent_state import agent_state, load_agent_state
+from rayoff.trial.clocks import Clocks
 from rayoff.trial.evaluating import Evaluations
 from rayoff.trial.exporting import check_policies, export_policies
 from rayoff.trial.replay import Replay, make_draws
@@ -57,6 +57,7 @@ class Trial:
         eager: bool = False,
         num_workers: int = 0,
         overlap: bool = False,
+        device_share: float = 1.0,
     ) -> None:
         """Prepare the data, the agent with its initial weights, the probe and the evaluation.
 
@@ -68,6 +69,8 @@ class Trial:
             num_workers: processes that evaluate; 0: the trial does so itself.
             overlap: whether training goes on meanwhile. Reports are the same, in the same order,
                 but from an evaluation on they are held back until the next one is due.
+            device_share: what the trial has of a GPU, or without one its CPU cores: its wall
+                time multiplied by it is its ``time/device_seconds``.
 
         Raises:
             DatasetError: the fraction leaves less than a batch.
@@ -100,7 +103,7 @@ class Trial:
         self._history: list[Row] = []
         self._waiting: list[list[Row]] = []
         self._complete_reports: deque[list[Row]] = deque()
-        self._seconds = {"train": 0.0, "probe": 0.0, "evaluation": 0.0}
+        self._clocks = Clocks(device_share)
 
     @property
     def num_training(self) -> int:
@@ -135,11 +138,10 @@ class Trial:
     def _train(self) -> None:
         """Train on to the next report, and let it go unless it waits for an evaluation."""
         target = self._next_report()
-        started = time.perf_counter()
-        self._replay.advance(target - self.step)
-        self.step = target
-        metrics = {name: value.tolist() for name, value in self._replay.info.items()}
-        self._seconds["train"] += time.perf_counter() - started
+        with self._clocks.running("train"):
+            self._replay.advance(target - self.step)
+            self.step = target
+            metrics = {name: value.tolist() for name, value in self._replay.info.items()}
         training = self.watch.training()
         readings = self._read_probe()
         evaluates = self.evaluations.is_due(self.step)
@@ -172,33 +174,29 @@ class Trial:
         """Return the readings of the runs whose probe is due, by run and metric."""
         if not self._is_watched:
             return {}
-        started = time.perf_counter()
-        losses = {"critic/loss": self._replay.info["critic/loss"].tolist()}
-        readings = self.watch.read(self.step, self.agent, losses)
-        self._seconds["probe"] += time.perf_counter() - started
-        return readings
+        with self._clocks.running("probe"):
+            losses = {"critic/loss": self._replay.info["critic/loss"].tolist()}
+            return self.watch.read(self.step, self.agent, losses)
 
     def _start_evaluation(self) -> None:
         """Begin to evaluate the policies as they are."""
-        started = time.perf_counter()
-        policies = export_policies(self.agent, self.normalizer)
-        self.evaluations.start(policies, self.step)
-        self._seconds["evaluation"] += time.perf_counter() - started
+        with self._clocks.running("evaluation"):
+            policies = export_policies(self.agent, self.normalizer)
+            self.evaluations.start(policies, self.step)
 
     def _complete(self) -> None:
         """Give the reports that wait for an evaluation what it tells, and let them go."""
         evaluated_step = self.evaluations.awaited
         if evaluated_step is not None:
-            started = time.perf_counter()
-            metrics = self.evaluations.finish()
-            self._seconds["evaluation"] += time.perf_counter() - started
+            with self._clocks.running("evaluation"):
+                metrics = self.evaluations.finish()
             for row in itertools.chain(*self._waiting):
                 if row["step"] == evaluated_step:
                     run = self.config.seeds.index(row["seed"])
                     row.update({name: values[run] for name, values in metrics.items()})
                     row["evaluated"] = True
                 if row["step"] == self.step:  # nothing was trained meanwhile
-                    row.update(self._clocks())
+                    row.update(self._clocks.metrics(self.step))
         self._complete_reports += self._waiting
         self._waiting.clear()
 
@@ -211,18 +209,9 @@ class Trial:
             "eval_skipped": self.evaluations.skipped,
             **{name: values[run] for name, values in metrics.items()},
             **reading,
-            **self._clocks(),
+            **self._clocks.metrics(self.step),
             "time/replayed": float(self._replay.obstacle is None),
             **self.watch.verdict(run, finished=self.step >= self.config.num_steps),
-        }
-
-    def _clocks(self) -> dict[str, float]:
-        """Return what the trial has spent its time on until now."""
-        elapsed = self._seconds
-        return {
-            "seconds": sum(elapsed.values()),
-            **{f"time/{name}_seconds": value for name, value in elapsed.items()},
-            "time/steps_per_second": self.step / max(elapsed["train"], 1e-9),
         }
 
     @property
@@ -242,7 +231,7 @@ class Trial:
             "agent": agent,
             "step": self.step,
             "rows": [*self._history, *itertools.chain(*self._complete_reports)],
-            "seconds": self._seconds,
+            "clocks": self._clocks.state_dict(),
             "monitors": self.watch.state_dicts(),
         }
         save_checkpoint(folder, tensors, state)
@@ -266,6 +255,7 @@ class Trial:
                 "Run the changed study in a folder of its own."
             )
         load_agent_state(self.agent, unflatten_state(tensors, state["agent"]))
-        self.step, self._history, self._seconds = state["step"], state["rows"], state["seconds"]
+        self.step, self._history = state["step"], state["rows"]
+        self._clocks.load_state_dict(state["clocks"])
         self._draws.seek(self.step)
         self.watch.load_state_dicts(state["monitors"])
