@@ -7,7 +7,7 @@ import pytest
 from synthetic_results import make_run_folder
 from synthetic_search import make_search_folder
 
-from rayoff.report import describe_search
+from rayoff.report import describe_search, show_answer
 from rayoff.results import confirmations, read_points
 
 
@@ -59,6 +59,22 @@ def test_a_front_is_told_where_there_are_several_objectives(folder: Path, tmp_pa
     )
     single = make_search_folder(tmp_path / "single", num_points=4)
     assert not any("Pareto" in line for line in describe_search(single))
+
+
+def test_a_long_search_shows_its_best_and_what_was_trained_on_fresh_seeds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_search_folder(tmp_path / "long", num_points=20)
+    points = read_points(folder)
+    show_answer(folder)
+    told = capsys.readouterr().out
+    shown = [line.split()[1] for line in told.splitlines() if line.startswith("100%")]
+    fresh = points.loc[points["phase"] == "confirm", "arm"].tolist()
+    assert len(fresh) == 2
+    assert set(fresh) <= set(shown)
+    assert (shown[0], len(shown)) == ("p000", 12)
+    num_arms = points["arm"].nunique()
+    assert f"{num_arms - 12} points with smaller means are in the report alone." in told
 
 
 def test_a_factorial_has_no_such_answer(tmp_path: Path) -> None:

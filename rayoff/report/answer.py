@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from rayoff.report.figures import shown_arms
 from rayoff.report.page import write_report
 from rayoff.report.search_answer import describe_search
 from rayoff.report.summary import summarize
@@ -24,6 +25,13 @@ def show_answer(run_folder: Path) -> None:
     page = write_report(run_folder)
     results = read_results(run_folder)
     summary, counts = summarize(results), count_runs(results)
+    found = describe_search(run_folder)
+    if found:
+        arms = shown_arms(results, summary)
+        num_hidden = len(set(summary["arm"])) - len(arms)
+        summary = summary.loc[summary["arm"].isin(arms)]
+        if num_hidden:
+            found.insert(0, f"{num_hidden} points with smaller means are in the report alone.")
     num_ended = int(counts[list(ENDED_STATUSES)].sum().sum())
     num_runs = int(counts[list(STATUSES)].sum().sum())
     lines = []
@@ -40,7 +48,7 @@ def show_answer(run_folder: Path) -> None:
     _write(
         console,
         [
-            *describe_search(run_folder),
+            *found,
             f"Results: {results_file}, report: {shown(page)}",
             f"TensorBoard: {typed('tensorboard', '--logdir', shown(run_folder))}",
         ],

@@ -65,6 +65,8 @@ class Analysis(NamedTuple):
 def shown_arms(frame: pd.DataFrame, summary: pd.DataFrame) -> list[str]:
     """Return the arms that figures show: all, or the baseline and the best of them.
 
+    What a search trained again on fresh seeds is always among them: it alone is no lucky draw.
+
     Args:
         frame: results, as ``rayoff.results.read_results`` returns them.
         summary: of those results, as ``rayoff.report.summarize`` returns it.
@@ -76,8 +78,9 @@ def shown_arms(frame: pd.DataFrame, summary: pd.DataFrame) -> list[str]:
     means = pd.DataFrame(summary.assign(lost=lost).groupby("arm")[["mean", "lost"]].mean())
     means = means.fillna(-math.inf).to_dict("index")  # last: arms that were not evaluated
     ranked = sorted(arms[1:], key=lambda arm: (-means[arm]["mean"], means[arm]["lost"]))
-    best = {arms[0], *ranked[: MAX_ARMS - 1]}
-    return [arm for arm in arms if arm in best]
+    chosen = [arms[0], *frame.loc[frame["phase"] == "confirm", "arm"].unique()]
+    chosen += [arm for arm in ranked if arm not in chosen][: MAX_ARMS - len(chosen)]
+    return [arm for arm in arms if arm in chosen]
 
 
 def draw_figures(analysis: Analysis) -> dict[str, Figure]:

@@ -47,7 +47,15 @@ from rayoff.report.stops import audit, check_forecasts
 from rayoff.report.summary import summarize
 from rayoff.report.tables import format_interval, notes
 from rayoff.report.waterfall import find_waterfalls
-from rayoff.results import arm_order, baseline_point, read_results, write_comparison, write_results
+from rayoff.results import (
+    STATUSES,
+    arm_order,
+    baseline_point,
+    count_runs,
+    read_results,
+    write_comparison,
+    write_results,
+)
 
 SECTIONS = {
     "headline": "Answer",
@@ -207,6 +215,7 @@ def _evidence(
         "num_arms": len(arm_order(frame)),
         "num_hidden": len(arm_order(frame)) - len(arm_order(analysis.frame)),
         "num_runs": len(frame.drop_duplicates(["trial", "seed"])),
+        "fates": _count_fates(frame),
         "shown_runs": _count_shown(frame, analysis.frame),
         "no_aggregates": analysis.scores if isinstance(analysis.scores, str) else "",
         "largest": [_describe_interaction(one) for one in largest(analysis.interactions)],
@@ -263,6 +272,12 @@ def _count_shown(frame: pd.DataFrame, shown: pd.DataFrame) -> str:
     of_all = len(set(frame["arm"]))
     rest = f", the baseline and the best of {of_all}" if num_arms < of_all else ""
     return f"{num_runs} runs of {num_arms} arms{rest}."
+
+
+def _count_fates(frame: pd.DataFrame) -> str:
+    """Return how many runs came to which end."""
+    counts = count_runs(frame)[list(STATUSES)].sum().to_dict()
+    return ", ".join(f"{number} {status}" for status, number in counts.items() if number)
 
 
 def _describe_interaction(one: Interaction) -> str:
