@@ -84,3 +84,6 @@ def test_a_waterfall_says_where_there_is_nothing_to_split(frame: pd.DataFrame) -
     )
     (reason,) = find_waterfalls(frame.assign(score=-frame["score"]).query("arm != 'none-w64'"))
     assert reason == "No arm has a larger mean than the baseline, none."
+    begun = frame.query("arm == 'none' or (arm == 'layer' and fraction == 1.0)")
+    (reason,) = find_waterfalls(begun)
+    assert reason == "No arm but the baseline, none, has ended wherever runs have."

@@ -69,7 +69,10 @@ def waterfalls_table(waterfalls: list[Waterfall | str]) -> pd.DataFrame:
 def _waterfall(frame: pd.DataFrame, runs: list[Run], dataset: str | None) -> Waterfall | str:
     axes = axes_of(frame)
     arms = {arm["arm"]: arm for arm in frame.drop_duplicates("arm").to_dict(orient="records")}
-    baseline, best = arm_order(frame)[0], _best_arm(runs)
+    baseline, means = arm_order(frame)[0], _comparable_means(runs)
+    best = max(means, key=lambda arm: means[arm])
+    if set(means) == {baseline}:
+        return f"No arm but the baseline, {baseline}, has ended wherever runs have."
     if best == baseline:
         return f"No arm has a larger mean than the baseline, {baseline}."
     if isinstance(arms[best]["reference"], str) and has_references(frame):
@@ -107,8 +110,8 @@ def _waterfall(frame: pd.DataFrame, runs: list[Run], dataset: str | None) -> Wat
     )
 
 
-def _best_arm(runs: list[Run]) -> str:
-    """Return the arm with the largest mean over cells of the means over its runs."""
+def _comparable_means(runs: list[Run]) -> dict[str, float]:
+    """Return the mean over cells of the means over its runs, of each arm with all the cells."""
     cells: dict[tuple[str, Any, Any], list[float]] = defaultdict(list)
     for run in runs:
         cells[run["arm"], run["dataset"], run["fraction"]].append(run["value"])
@@ -116,8 +119,7 @@ def _best_arm(runs: list[Run]) -> str:
     for (arm, _, _), values in cells.items():
         means[arm].append(sum(values) / len(values))
     most = max(map(len, means.values()))  # an arm that ran on easy cells only must not win
-    whole = {arm: sum(own) / len(own) for arm, own in means.items() if len(own) == most}
-    return max(whole, key=lambda arm: whole[arm])
+    return {arm: sum(own) / len(own) for arm, own in means.items() if len(own) == most}
 
 
 def _values_between(
