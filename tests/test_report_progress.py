@@ -107,6 +107,14 @@ def test_the_time_left_follows_the_pace_of_each_arm() -> None:
     assert "about 0:02:32 left" in text_of(snapshot(slow, fast, *more))
 
 
+def test_between_two_trials_of_a_point_both_points_count_as_side_by_side() -> None:
+    ended = state("p000", status="done", step=1000, seconds=100.0)
+    trains = state("p001", status="begun", step=500, seconds=50.0)
+    look = snapshot(ended, trains, num_points=12, num_points_ended=1, num_points_running=2)
+    # p001 has 50 s left, of p002 nothing is known yet, and so of the 9 after it.
+    assert seconds_left(look) == pytest.approx((50 + 10 * 100) / 2)
+
+
 def test_nothing_is_foretold_without_a_pace_or_a_trial_that_trains() -> None:
     assert seconds_left(snapshot(state(status="begun"))) is None
     ended = state(status="done", step=1000, seconds=1.0)
@@ -165,6 +173,7 @@ def test_a_trial_whose_point_ended_without_it_is_not_waited_for(tmp_path: Path) 
     first, *others = Watcher(folder).look().states
     assert first.status == "pruned"  # invented trials are not marked as done
     assert [one.status for one in others].count("begun") == 2
+    assert Watcher(folder).look().num_points_running == 2
 
 
 def test_the_budget_of_steps_is_that_of_the_trials(folder: Path) -> None:

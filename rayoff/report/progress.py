@@ -37,6 +37,8 @@ class Snapshot:
     """Points that a search evaluates in all; None: it is none, or has another budget."""
     num_points_ended: int | None = None
     """Points of a search that have ended; None: it is none."""
+    num_points_running: int = 0
+    """Points of a search that have begun and not ended."""
 
     @property
     def is_complete(self) -> bool:
@@ -72,10 +74,11 @@ class Watcher:
         """
         study = read_json(self._run_folder / "study.json")
         search = study.get("search")
-        ended = None
+        ended, num_running = None, 0
         if search is not None:
             points = read_points(self._run_folder).query("phase == 'search'")
             ended = len(points.dropna(subset=["ended"]))
+            num_running = points["state"].tolist().count("running")
         return Snapshot(
             run_folder=self._run_folder,
             name=str(study.get("name", self._run_folder.name)),
@@ -84,6 +87,7 @@ class Watcher:
             time=time.time(),
             num_points=None if search is None else search.get("num_points"),
             num_points_ended=ended,
+            num_points_running=num_running,
         )
 
 
@@ -101,7 +105,8 @@ def seconds_left(snapshot: Snapshot) -> float | None:
     """Return about how long the study still takes [s], None where nothing can be said.
 
     Every arm goes on at its own pace so far, an arm without reports at that of all; as many
-    trials as are begun train side by side.
+    trials as are begun train side by side, or points of a search, whose next trial may be about
+    to begin.
     """
     begun = [state for state in snapshot.states if state.status == "begun"]
     timed = [state for state in snapshot.states if state.step and state.seconds]
@@ -119,7 +124,7 @@ def seconds_left(snapshot: Snapshot) -> float | None:
         num_unknown = max(0, snapshot.num_points - snapshot.num_points_ended - num_running)
         mean_steps = sum(state.num_steps for state in snapshot.states) / len(snapshot.states)
         left += [mean_steps * overall] * num_unknown
-    return max(sum(left) / len(begun), *left, 0.0)
+    return max(sum(left) / max(len(begun), snapshot.num_points_running), *left, 0.0)
 
 
 def _pace(states: list[TrialState]) -> float:
