@@ -1,14 +1,15 @@
 """What Optuna's sampler is worth beside chance: the same search with both, on several seeds.
 
-Runs ``architecture_search`` once for each sampler and seed, unless its folder is there already,
-and compares the best score of a feasible point after each number of points, and what the winners
-are worth on fresh seeds. Six searches of 40 points take some hours on two cores; ``--num-points``
-and ``--set`` make them smaller.
+Runs ``architecture_search`` once for each sampler and seed, goes on with what was interrupted, and
+compares the best score of a feasible point after each number of points, and what the winners are
+worth on fresh seeds. Six searches of 40 points take some hours on two cores; ``--num-points`` and
+``--set`` make them smaller.
 
     python benchmarks/search_samplers.py --runs-dir runs/samplers
 """
 
 import argparse
+import itertools
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -21,7 +22,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from rayoff.plots import save_figure
-from rayoff.results import best_so_far, confirmations, read_json, read_points
+from rayoff.results import best_so_far, confirmations, is_over, read_json, read_points
+from rayoff.search.run_folder import RunFolder
+from rayoff.study import load_study, override
 
 STUDY = "architecture_search"
 SAMPLERS = ("tpe", "random")
@@ -46,24 +49,28 @@ def main() -> None:
     parser.add_argument("--num-points", type=int, default=40)
     parser.add_argument("--set", dest="assignments", action="append", default=[])
     given = parser.parse_args()
-    for sampler in SAMPLERS:
-        for seed in given.seeds:
-            budget = f"search.num_points={given.num_points}"
-            run(
-                given.runs_dir,
-                [f"search.sampler={sampler}", f"search.seed={seed}", budget, *given.assignments],
-            )
-    courses = [read_course(path.parent) for path in given.runs_dir.glob("*/study.json")]
+    budget = f"search.num_points={given.num_points}"
+    for seed, sampler in itertools.product(given.seeds, SAMPLERS):
+        asked = [f"search.sampler={sampler}", f"search.seed={seed}", budget]
+        run(given.runs_dir, [*asked, *given.assignments])
+    folders = [path.parent for path in given.runs_dir.glob("*/study.json")]
+    courses = [read_course(folder) for folder in folders if is_over(folder)]
     print(table(courses, given.num_points))
     for path in save_figure(curves(courses), given.runs_dir / "samplers"):
         print(path)
 
 
 def run(runs_dir: Path, assignments: Sequence[str]) -> None:
-    """Run the search; one that is finished is only answered again."""
-    options = [option for text in assignments for option in ("--set", text)]
-    command = [sys.executable, "-m", "rayoff.tune", "run", STUDY, *options]
-    subprocess.run([*command, "--runs-dir", str(runs_dir)], check=True)
+    """Run the search, or go on with it; one that is finished is left as it is."""
+    begun = RunFolder.begun(runs_dir, override(load_study(STUDY), assignments))
+    if begun is None:
+        options = [option for text in assignments for option in ("--set", text)]
+        command = ["run", STUDY, *options, "--runs-dir", str(runs_dir)]
+    elif begun.is_complete():
+        return
+    else:
+        command = ["resume", str(begun.path)]
+    subprocess.run([sys.executable, "-m", "rayoff.tune", *command], check=True)
 
 
 def read_course(folder: Path) -> Course:
