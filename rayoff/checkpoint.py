@@ -24,7 +24,7 @@ from rayoff.files import replacing
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
 _SIDECAR = "checkpoint.json"
-_FORMAT = 1
+_FORMAT = 2
 
 
 def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
@@ -61,7 +61,7 @@ def load_checkpoint(
 
     Raises:
         CheckpointError: there is no checkpoint, a file of it is missing or damaged, or it was
-            written by a later version.
+            written by another version.
     """
     sidecar = _read_sidecar(folder / _SIDECAR)
     weights = folder / str(sidecar["weights"])

@@ -35,7 +35,11 @@ def test_the_time_of_a_device_is_told_where_trials_shared_one() -> None:
     alone = frame.assign(**{"time/device_seconds": [120.0, 120.0]})
     assert time_spent(alone) == f"Trials took 4.0 min in all: {told}"
     shared = frame.assign(**{"time/device_seconds": [30.0, 60.0]})
-    assert time_spent(shared) == f"Trials took 4.0 min in all, 1.5 min of a device: {told}"
+    assert time_spent(shared) == f"Trials took 4.0 min in all, 1.5 min of device time: {told}"
+    none = pd.DataFrame([clocks("c", 0, None, None, None)])
+    begun = pd.concat([shared, none.assign(**{"time/device_seconds": [None]})])
+    assert time_spent(begun) == time_spent(shared)
+    assert time_spent(none.assign(**{"time/device_seconds": [None]})) is None
 
 
 def test_what_was_not_measured_is_not_told() -> None:

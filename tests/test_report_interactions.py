@@ -79,9 +79,7 @@ def test_a_waterfall_needs_all_arms_between(frame: pd.DataFrame) -> None:
 
 def test_a_waterfall_says_where_there_is_nothing_to_split(frame: pd.DataFrame) -> None:
     (reason,) = find_waterfalls(frame)
-    assert reason == (
-        "The best arm, layer, differs from the baseline in one choice: nothing to split up."
-    )
+    assert reason == ("layer, the best arm, differs from the baseline in one choice alone.")
     (reason,) = find_waterfalls(frame.assign(score=-frame["score"]).query("arm != 'none-w64'"))
     assert reason == "No arm has a larger mean than the baseline, none."
     begun = frame.query("arm == 'none' or (arm == 'layer' and fraction == 1.0)")

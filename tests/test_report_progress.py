@@ -110,9 +110,19 @@ def test_the_time_left_follows_the_pace_of_each_arm() -> None:
 def test_between_two_trials_of_a_point_both_points_count_as_side_by_side() -> None:
     ended = state("p000", status="done", step=1000, seconds=100.0)
     trains = state("p001", status="begun", step=500, seconds=50.0)
-    look = snapshot(ended, trains, num_points=12, num_points_ended=1, num_points_running=2)
-    # p001 has 50 s left, of p002 nothing is known yet, and so of the 9 after it.
-    assert seconds_left(look) == pytest.approx((50 + 10 * 100) / 2)
+    look = snapshot(ended, trains, num_points=12, num_points_begun=3, num_points_training=2)
+    # p001 has 50 s left, and 9 points of one trial are to come.
+    assert seconds_left(look) == pytest.approx((50 + 9 * 100) / 2)
+
+
+def test_every_point_of_a_search_has_a_trial_for_each_dataset() -> None:
+    ended = [state("p000", status="done", step=1000, seconds=100.0, dataset=d) for d in "abc"]
+    trains = state("p001", status="begun", step=500, seconds=50.0, dataset="a")
+    waiting = [state("p001", status="waiting", dataset=d) for d in "bc"]
+    look = snapshot(
+        *ended, trains, *waiting, num_points=10, num_points_begun=2, num_points_training=1
+    )
+    assert seconds_left(look) == pytest.approx(50 + 2 * 100 + 8 * 300)
 
 
 def test_nothing_is_foretold_without_a_pace_or_a_trial_that_trains() -> None:
@@ -173,7 +183,7 @@ def test_a_trial_whose_point_ended_without_it_is_not_waited_for(tmp_path: Path) 
     first, *others = Watcher(folder).look().states
     assert first.status == "pruned"  # invented trials are not marked as done
     assert [one.status for one in others].count("begun") == 2
-    assert Watcher(folder).look().num_points_running == 2
+    assert Watcher(folder).look().num_points_training == 2
 
 
 def test_the_budget_of_steps_is_that_of_the_trials(folder: Path) -> None:

@@ -14,6 +14,7 @@ from synthetic_results import make_run_folder
 
 from rayoff.report import Effect, find_effects
 from rayoff.report.exports import write_table
+from rayoff.report.headline import headlines, told_effects
 from rayoff.report.recipe import full_recipe, short_recipe
 from rayoff.report.tallies import runs
 from rayoff.results import read_results, write_results
@@ -36,6 +37,22 @@ def test_the_recipe_computes_the_headlines_number(tmp_path: Path, options: dict[
     assert effects[0].estimate is not None
     for make in (full_recipe, short_recipe):
         assert float(run_recipe(make, folder)) == pytest.approx(effects[0].estimate.value)
+
+
+def test_of_very_many_comparisons_the_recipe_computes_the_first_that_is_told(
+    tmp_path: Path,
+) -> None:
+    folder = make_run_folder(tmp_path / "a", widths=range(256, 256 + 20), fractions=(0.1,))
+    frame = read_results(write_results(folder))
+    frame["score"] += 100.0 * (frame["config.critic.width"] > 258)  # so that 257 is not told
+    told = told_effects(find_effects(frame))
+    first, estimate = headlines(frame, find_effects(frame))[0], told[0].estimate
+    assert estimate is not None
+    assert f"{estimate.value:+.1f}" in first.numbers
+    assert "257" not in str(first)
+    assert f"value.loc[{told[0].value!r}] - value.loc[{told[0].baseline!r}]" in full_recipe(
+        frame, told
+    )
 
 
 @pytest.mark.parametrize("make", [full_recipe, short_recipe])

@@ -3,26 +3,35 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from synthetic_search import make_search_folder
 
-from rayoff.report import write_report
+from rayoff.report import describe_search, searches, write_report
 from rayoff.report.effects import find_effects
 from rayoff.report.headline import search_headlines
 from rayoff.report.page import confirmation_of
 from rayoff.report.searches import (
+    complete_points,
     confirmed_table,
     describe_change,
     describe_point,
     importance_table,
+    online_scores,
     points_table,
     read_search,
     search_progress,
     trade_offs,
 )
-from rayoff.results import pareto_front, read_points, read_results
+from rayoff.results import (
+    best_so_far,
+    pareto_front,
+    read_dimensions,
+    read_points,
+    read_results,
+)
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +214,80 @@ def test_few_points_have_no_importance(tmp_path: Path) -> None:
     search = read_search(make_search_folder(tmp_path / "a", num_points=5))
     assert search is not None
     assert search.importances == {}
-    assert search.notes == ["Importances need 10 points that ended; 5 have."]
+    assert search.notes == ["Importances need 10 complete points; there are 5."]
+
+
+def test_a_parameter_of_two_ranges_leaves_a_note_and_no_importance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def narrow(run_folder: Path) -> dict[str, dict[str, Any]]:
+        found = read_dimensions(run_folder)
+        return found | {"critic.width": found["critic.width"] | {"high": 64}}
+
+    monkeypatch.setattr(searches, "read_dimensions", narrow)
+    search = read_search(make_search_folder(tmp_path / "a"))
+    assert search is not None
+    assert search.importances == {}
+    assert search.notes[0].startswith("PED-ANOVA has no importances: ")
+
+
+def test_results_that_are_not_pooled_are_headlines_of_their_own(folder: Path) -> None:
+    search = read_search(folder)
+    assert search is not None
+    (effect,) = (e for e in find_effects(confirmation_of(read_results(folder))) if e.is_overall)
+    assert effect.estimate is not None
+    opposite = effect.estimate._replace(value=-9.0, low=-12.0, high=-6.0)
+    apart = [replace(effect, dataset="a"), replace(effect, dataset="b", estimate=opposite)]
+    first, second, _ = search_headlines(search, apart)
+    assert (first.subject[-3:], first.verdict) == (", a", "helps")
+    assert (second.subject[-3:], second.verdict) == (", b", "hurts")
+    assert second.numbers.startswith("-9.0 [-12.0, -6.0]")
+
+
+def test_before_a_point_has_ended_none_is_called_infeasible(tmp_path: Path) -> None:
+    folder = make_search_folder(tmp_path / "a", num_points=3, num_running=3)
+    search = read_search(folder)
+    assert search is not None
+    (headline,) = search_headlines(search, [])
+    assert str(headline) == "0 points: None has ended yet."
+    assert describe_search(folder)[-1] == "No point has ended yet."
+
+
+def test_a_point_that_was_given_up_is_counted_but_not_compared(folder: Path) -> None:
+    search = read_search(folder)
+    assert search is not None
+    points = search.points.copy()
+    best = int(search.front["point"].iloc[0])
+    is_best = (points["phase"] == "search") & (points["point"] == best)
+    points.loc[is_best, "state"] = "pruned"
+    history = best_so_far(points)
+    cut = replace(search, points=points, history=history, front=pareto_front(points, ["score"]))
+    assert (cut.num_ended, cut.num_pruned, len(history)) == (20, 1, 19)
+    assert best not in set(complete_points(cut)["point"])
+    assert best not in set(trade_offs(replace(cut, objectives=["score"]))[0].front["point"])
+    assert points_table(cut).rows[-1][0] == str(best)
+
+
+def test_a_configuration_counts_once_and_as_the_worst_if_it_is_infeasible(folder: Path) -> None:
+    search = read_search(folder)
+    assert search is not None
+    points = search.points.copy()
+    searched = points.query("phase == 'search' and same_as.isna()")
+    lost = searched.loc[~searched["feasible"].astype(bool), "point"].tolist()
+    points.loc[points["point"].isin(lost), "score"] = 1000.0
+    worth = online_scores(replace(search, points=points))
+    assert len(worth) == len(searched) < 20
+    feasible = searched.loc[searched["feasible"].astype(bool), "score"].astype(float)
+    assert worth.max() == feasible.max()
+    assert (worth == feasible.min()).sum() == 1 + len(lost)
+
+
+def test_the_winner_is_not_marked_as_the_baseline(folder: Path) -> None:
+    search = read_search(folder)
+    assert search is not None
+    assert confirmed_table(search).baseline == {0}
+    alone = replace(search, confirmed=search.confirmed.query("origin != 'baseline'"))
+    assert confirmed_table(alone).baseline == set()
 
 
 def test_the_page_claims_no_effect_of_a_choice(folder: Path) -> None:

@@ -74,7 +74,7 @@ def test_a_long_search_shows_its_best_and_what_was_trained_on_fresh_seeds(
     assert set(fresh) <= set(shown)
     assert (shown[0], len(shown)) == ("p000", 12)
     num_arms = points["arm"].nunique()
-    assert f"{num_arms - 12} points with smaller means are in the report alone." in told
+    assert f"and the best points; {num_arms - 12} more are in the report." in told
 
 
 def test_a_factorial_has_no_such_answer(tmp_path: Path) -> None:

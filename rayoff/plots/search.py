@@ -64,7 +64,7 @@ def online_figure(scores: np.ndarray) -> Figure:
     """Return the expected best score after evaluating some of the points, chosen at random.
 
     Args:
-        scores: one for each point that ended, (M,).
+        scores: what each configuration that was tried is worth, (M,).
     """
     expected = expected_online_performance(scores)
     with matplotlib.rc_context(FIGURE_STYLE):

@@ -31,7 +31,9 @@ def show_answer(run_folder: Path) -> None:
         num_hidden = len(set(summary["arm"])) - len(arms)
         summary = summary.loc[summary["arm"].isin(arms)]
         if num_hidden:
-            found.insert(0, f"{num_hidden} points with smaller means are in the report alone.")
+            rest = "1 more is" if num_hidden == 1 else f"{num_hidden} more are"
+            best = "the baseline, what was trained on fresh seeds, and the best points"
+            found.insert(0, f"These are {best}; {rest} in the report.")
     num_ended = int(counts[list(ENDED_STATUSES)].sum().sum())
     num_runs = int(counts[list(STATUSES)].sum().sum())
     lines = []

@@ -49,17 +49,18 @@ def time_spent(frame: pd.DataFrame) -> str | None:
     shares = (seconds / total).to_list()
     parts = [f"{_PARTS[name]} {one:.1%}" for name, one in zip(clocks, shares, strict=True)]
     listed = f"{', '.join(parts[:-1])} and {parts[-1]}" if parts[1:] else parts[0]
-    return f"Trials took {_format_time(total)} in all{_of_device(frame, total)}: {listed}."
+    return f"Trials took {_format_time(total)} in all{_of_device(frame, clocks)}: {listed}."
 
 
-def _of_device(frame: pd.DataFrame, seconds: float) -> str:
-    """Return the device time where trials shared devices, or had several cores."""
+def _of_device(frame: pd.DataFrame, clocks: list[str]) -> str:
+    """Return the device time where it was measured and is another: of a share, or of cores."""
     name = "time/device_seconds"
     if name not in frame:
         return ""
-    taken = sum(pd.DataFrame(frame.groupby("trial")[[name]].max())[name].tolist())
+    of_trials = pd.DataFrame(frame.groupby("trial")[[*clocks, name]].max()).dropna(subset=[name])
+    taken, seconds = sum(of_trials[name].tolist()), of_trials[clocks].to_numpy(float).sum()
     is_same = math.isclose(taken, seconds, rel_tol=1e-3)
-    return "" if is_same else f", {_format_time(taken)} of a device"
+    return "" if is_same else f", {_format_time(taken)} of device time"
 
 
 def _format_time(seconds: float) -> str:

@@ -27,7 +27,7 @@ from rayoff.plots import (
 from rayoff.report.aggregates import ArmScores, improvement_matrix
 from rayoff.report.effects import Effect, effects_table
 from rayoff.report.interactions import Interaction
-from rayoff.report.searches import SearchResults, trade_offs
+from rayoff.report.searches import SearchResults, complete_points, online_scores, trade_offs
 from rayoff.report.summary import BOOTSTRAP_SEED
 from rayoff.report.waterfall import Waterfall
 from rayoff.results import arm_order, run_table
@@ -155,12 +155,10 @@ def _waterfall_figures(waterfalls: list[Waterfall | str]) -> list[Figure]:
 
 def _search_figures(search: SearchResults) -> dict[str, Figure | None]:
     figures: dict[str, Figure | None] = {}
-    if search.num_ended:
+    if len(search.history):
         figures["history"] = history_figure(search.history)
-        figures["online"] = online_figure(search.history["score"].to_numpy(float))
-    ended = search.points.loc[
-        (search.points["phase"] == "search") & search.points["score"].notna()
-    ]
+        figures["online"] = online_figure(online_scores(search))
+    ended = complete_points(search)
     for one in trade_offs(search):
         name = f"pareto-{one.name.replace('_', '-')}"
         figures[name] = pareto_figure(ended, one.front, (one.name, "score"))

@@ -36,15 +36,26 @@ def headlines(frame: pd.DataFrame, effects: list[Effect]) -> list[Headline]:
         frame: results, as ``rayoff.results.read_results`` returns them.
         effects: of those results, as ``find_effects`` returns them.
     """
-    overall = [effect for effect in effects if effect.is_overall]
-    if not overall:
+    told = told_effects(effects)
+    if not told:
         return _describe_arms(frame)
-    told = sorted(overall, key=_size, reverse=True)[:MAX_HEADLINES]
-    found = [_describe(effect, effects) for effect in overall if effect in told]
-    if num_more := len(overall) - len(told):
-        rest = f"Their differences are smaller; the table of effects has all {len(overall)}."
+    found = [_describe(effect, effects) for effect in told]
+    num_overall = sum(effect.is_overall for effect in effects)
+    if num_more := num_overall - len(told):
+        rest = f"Their differences are smaller; the table of effects has all {num_overall}."
         found.append(Headline(f"{num_more} more comparisons", "", rest))
     return found
+
+
+def told_effects(effects: list[Effect]) -> list[Effect]:
+    """Return the effects that headlines tell, in their order: of very many the largest.
+
+    Args:
+        effects: as ``find_effects`` returns them.
+    """
+    overall = [effect for effect in effects if effect.is_overall]
+    told = sorted(overall, key=_size, reverse=True)[:MAX_HEADLINES]
+    return [effect for effect in overall if effect in told]
 
 
 def search_headlines(search: SearchResults, effects: list[Effect]) -> list[Headline]:
@@ -56,24 +67,29 @@ def search_headlines(search: SearchResults, effects: list[Effect]) -> list[Headl
     """
     best = winner(search.points)
     if best is None:
-        return [Headline(f"{search.num_ended} points", "", "None of them is feasible so far.")]
+        why = "None of them is feasible so far." if search.num_ended else "None has ended yet."
+        return [Headline(f"{search.num_ended} points", "", why)]
     change = describe_change(best, search.points)
     subject = f"Best of {search.num_ended} points, number {best['point']}: {change}"
     searched = f"score {format_number(best['score'])} in the search"
     fresh = search.confirmed.set_index("point")["fresh_score"].to_dict()
-    overall = [effect for effect in effects if effect.is_overall]
+    told = [effect for effect in effects if effect.is_overall and effect.estimate is not None]
     if best["point"] not in fresh:
         why = "optimistic, since it was chosen for that; not confirmed on fresh seeds yet"
         found = [Headline(subject, "", f"{searched}: {why}.")]
-    elif not overall or overall[0].estimate is None:
+    elif not told:
         found = [Headline(subject, "", f"{searched}, {fresh[best['point']]:.1f} on fresh seeds.")]
     else:
-        numbers = (
-            f"{_difference(overall[0])} {overall[0].measure} over the baseline on fresh seeds, "
-            f"better in {overall[0].share_improved:.0%} of {overall[0].num_pairs} matched pairs; "
-            f"{searched}, {fresh[best['point']]:.1f} on fresh seeds."
-        )
-        found = [Headline(subject, overall[0].verdict, numbers)]
+        found = [
+            Headline(
+                f"{subject}, {effect.dataset}" if len(told) > 1 else subject,
+                effect.verdict,
+                f"{_difference(effect)} {effect.measure} over the baseline on fresh seeds, "
+                f"better in {effect.share_improved:.0%} of {effect.num_pairs} matched pairs; "
+                f"{searched}, {fresh[best['point']]:.1f} on fresh seeds.",
+            )
+            for effect in told
+        ]
     if len(search.objectives) > 1:
         numbers = ", ".join(map(str, search.front["point"]))
         names = " and ".join(name.replace("_", " ") for name in search.objectives)

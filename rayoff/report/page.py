@@ -24,7 +24,7 @@ from rayoff.report.figures import (
     shown_arms,
     write_figures,
 )
-from rayoff.report.headline import Headline, headlines, search_headlines
+from rayoff.report.headline import Headline, headlines, search_headlines, told_effects
 from rayoff.report.interactions import Interaction, find_interactions, largest
 from rayoff.report.manifest import update_manifest
 from rayoff.report.origins import (
@@ -188,6 +188,7 @@ def _context(
     provenance = read_if_there(run_folder / "provenance.json")
     effects, search = analysis.effects, analysis.search
     asked = frame if search is None else confirmation_of(frame)
+    told = told_effects(effects)
     return {
         "folder": run_folder.absolute().name,
         "study": str(frame["study"].iloc[0]),
@@ -196,8 +197,8 @@ def _context(
         "headlines": answers(frame, analysis),
         "apart": settings_apart(frame),
         # Without a pair on fresh seeds a search's first number is a score of its journal.
-        "recipe": full_recipe(asked, effects) if effects or search is None else "",
-        "short_recipe": short_recipe(asked, effects) if effects or search is None else "",
+        "recipe": full_recipe(asked, told) if told or search is None else "",
+        "short_recipe": short_recipe(asked, told) if told or search is None else "",
         "caveats": caveats(frame, summary, effects),
         "command": shorten_command(provenance.get("command", "rayoff run STUDY")),
         "provenance": describe({k: v for k, v in provenance.items() if k != "command"}),
@@ -270,7 +271,9 @@ def _count_shown(frame: pd.DataFrame, shown: pd.DataFrame) -> str:
     """Return how many runs and arms a figure shows."""
     num_runs, num_arms = len(shown.drop_duplicates(["trial", "seed"])), len(set(shown["arm"]))
     of_all = len(set(frame["arm"]))
-    rest = f", the baseline and the best of {of_all}" if num_arms < of_all else ""
+    has_fresh = "confirm" in set(frame["phase"])
+    fresh = ", what was trained on fresh seeds," if has_fresh else ""
+    rest = f": the baseline{fresh} and the best of {of_all}" if num_arms < of_all else ""
     return f"{num_runs} runs of {num_arms} arms{rest}."
 
 

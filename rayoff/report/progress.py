@@ -37,8 +37,10 @@ class Snapshot:
     """Points that a search evaluates in all; None: it is none, or has another budget."""
     num_points_ended: int | None = None
     """Points of a search that have ended; None: it is none."""
-    num_points_running: int = 0
-    """Points of a search that have begun and not ended."""
+    num_points_begun: int = 0
+    """Points of a search that have begun, ended or not."""
+    num_points_training: int = 0
+    """Points of a search that have trials and have not ended."""
 
     @property
     def is_complete(self) -> bool:
@@ -74,11 +76,12 @@ class Watcher:
         """
         study = read_json(self._run_folder / "study.json")
         search = study.get("search")
-        ended, num_running = None, 0
+        ended, num_begun, num_training = None, 0, 0
         if search is not None:
             points = read_points(self._run_folder).query("phase == 'search'")
             ended = len(points.dropna(subset=["ended"]))
-            num_running = points["state"].tolist().count("running")
+            num_begun = len(points)
+            num_training = len(points.query("state == 'running' and num_runs > 0"))
         return Snapshot(
             run_folder=self._run_folder,
             name=str(study.get("name", self._run_folder.name)),
@@ -87,7 +90,8 @@ class Watcher:
             time=time.time(),
             num_points=None if search is None else search.get("num_points"),
             num_points_ended=ended,
-            num_points_running=num_running,
+            num_points_begun=num_begun,
+            num_points_training=num_training,
         )
 
 
@@ -119,12 +123,12 @@ def seconds_left(snapshot: Snapshot) -> float | None:
             own = [other for other in timed if other.arm == state.arm]
             pace = _pace(own) if own else overall
             left.append((state.num_steps - state.step) * pace)
-    if snapshot.num_points is not None and snapshot.num_points_ended is not None:
-        num_running = len({state.arm for state in snapshot.states if not state.has_ended})
-        num_unknown = max(0, snapshot.num_points - snapshot.num_points_ended - num_running)
+    if snapshot.num_points is not None:
+        num_unknown = max(0, snapshot.num_points - snapshot.num_points_begun)
         mean_steps = sum(state.num_steps for state in snapshot.states) / len(snapshot.states)
-        left += [mean_steps * overall] * num_unknown
-    return max(sum(left) / max(len(begun), snapshot.num_points_running), *left, 0.0)
+        num_trials = max(Counter(state.arm for state in snapshot.states).values())
+        left += [mean_steps * overall] * (num_trials * num_unknown)
+    return max(sum(left) / max(len(begun), snapshot.num_points_training), *left, 0.0)
 
 
 def _pace(states: list[TrialState]) -> float:

@@ -13,7 +13,7 @@ def full_recipe(frame: pd.DataFrame, effects: list[Effect]) -> str:
 
     Args:
         frame: results.
-        effects: of those results.
+        effects: of those results, as ``told_effects`` returns them.
     """
     if not effects:
         return _READ + _COUNTS
@@ -37,7 +37,7 @@ def short_recipe(frame: pd.DataFrame, effects: list[Effect]) -> str:
 
     Args:
         frame: results.
-        effects: of those results.
+        effects: of those results, as ``told_effects`` returns them.
     """
     read = 'import pandas as pd\nruns = pd.read_parquet("tables/runs.parquet")'
     if not effects:

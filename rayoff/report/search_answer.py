@@ -31,6 +31,8 @@ def describe_search(run_folder: Path) -> list[str]:
     lines = [_counts(points)]
     best = winner(points)
     if best is None:
+        if not points["ended"].dropna().tolist():
+            return [*lines, "No point has ended yet."]
         return [*lines, "No point is feasible: there is no winner."]
     name = "Winner" if is_over(run_folder) else "Best so far"
     lines.append(f"{name} p{best['point']:03d}: {describe_change(best, points)}.")
@@ -48,10 +50,12 @@ def _counts(points: pd.DataFrame) -> str:
     states = [str(state) for state in searched["state"]]
     infeasible = [feasible is False for feasible in searched["feasible"].astype(object)]
     repeated = searched.dropna(subset=["same_as"])
+    pruned = states.count("pruned")
+    given_up = f", {pruned} given up" * (pruned > 0)
     known = f", {len(repeated)} known already" * (len(repeated) > 0)
     return (
         f"Search: {len(states)} points, {states.count('running')} unfinished, "
-        f"{states.count('failed')} failed, {sum(infeasible)} infeasible{known}."
+        f"{states.count('failed')} failed, {sum(infeasible)} infeasible{given_up}{known}."
     )
 
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from rayoff.report.exports import ReportTable
 from rayoff.report.summary import BOOTSTRAP_SEED
@@ -53,8 +55,13 @@ class SearchResults:
 
     @property
     def num_ended(self) -> int:
-        """Points that ended."""
-        return len(self.history)
+        """Points that ended with a result, those that were given up on their way among them."""
+        return len(self.history) + self.num_pruned
+
+    @property
+    def num_pruned(self) -> int:
+        """Points that were given up on their way."""
+        return self.points["state"].tolist().count("pruned")
 
 
 def read_search(run_folder: Path) -> SearchResults | None:
@@ -137,7 +144,9 @@ def _parameters(point: dict[Any, Any]) -> dict[str, str]:
 def points_table(search: SearchResults) -> ReportTable:
     """Return the points of a search, best first; those that have not ended last."""
     shown = search.points.loc[search.points["phase"] == "search"]
-    shown = shown.sort_values(by=["feasible", "score"], ascending=False, na_position="last")
+    shown = shown.assign(is_complete=shown["state"] == "complete")
+    order = ["is_complete", "feasible", "score"]
+    shown = shown.sort_values(by=order, ascending=False, na_position="last")
     rows = [
         [
             *(str(point["point"]), describe_point(point), str(point["state"])),
@@ -181,7 +190,7 @@ def confirmed_table(search: SearchResults) -> ReportTable:
         titles=["point", "origin", "score in the search", "on fresh seeds", "change"],
         rows=rows,
         text=frozenset({"origin"}),
-        baseline=frozenset({0}) if rows else frozenset(),
+        baseline=frozenset(index for index, row in enumerate(rows) if row[1] == "baseline"),
     )
 
 
@@ -202,6 +211,25 @@ def importance_table(search: SearchResults) -> ReportTable:
     )
 
 
+def complete_points(search: SearchResults) -> pd.DataFrame:
+    """Return the points that trained for their whole budget: only these can be compared."""
+    points = search.points
+    return points.loc[(points["phase"] == "search") & (points["state"] == "complete")]
+
+
+def online_scores(search: SearchResults) -> NDArray[np.float64]:
+    """Return what each configuration is worth to who evaluates it, (M,) of at least one.
+
+    One that is infeasible cannot be chosen: it counts as the worst of the others.
+    """
+    tried = complete_points(search)
+    tried = tried.loc[tried["same_as"].isna()]
+    scores = tried["score"].to_numpy(dtype=float)
+    is_feasible = tried["feasible"].fillna(False).to_numpy(dtype=bool)
+    worst = (scores[is_feasible] if is_feasible.any() else scores).min()
+    return np.where(is_feasible, scores, worst)
+
+
 class TradeOff(NamedTuple):
     """Two objectives that are drawn against one another."""
 
@@ -218,7 +246,7 @@ def trade_offs(search: SearchResults) -> list[TradeOff]:
     others = [name for name in OBJECTIVES if name in search.objectives and name != "score"]
     if others:
         return [TradeOff(name, search.front) for name in others]
-    timed = search.points.dropna(subset=["device_seconds"])
+    timed = complete_points(search).dropna(subset=["device_seconds"])
     front = pareto_front(timed, ["score", "device_seconds"])
     return [TradeOff("device_seconds", front)] if len(timed) else []
 
@@ -226,9 +254,9 @@ def trade_offs(search: SearchResults) -> list[TradeOff]:
 def _importances(
     points: pd.DataFrame, dimensions: dict[str, dict[str, Any]]
 ) -> tuple[dict[str, dict[str, float]], list[str]]:
-    ended = points.loc[(points["phase"] == "search") & points["score"].notna()]
+    ended = points.loc[(points["phase"] == "search") & (points["state"] == "complete")]
     if len(ended) < _MIN_POINTS:
-        return {}, [f"Importances need {_MIN_POINTS} points that ended; {len(ended)} have."]
+        return {}, [f"Importances need {_MIN_POINTS} complete points; there are {len(ended)}."]
     params = [
         {
             str(name).removeprefix("param."): _in_dimension(value, dimensions, str(name))
@@ -249,6 +277,8 @@ def _importances(
             found[name] = method()
         except ModuleNotFoundError as error:
             notes.append(f"{error}.")
+        except ValueError as error:  # a space that gave a parameter two ranges
+            notes.append(f"{name} has no importances: {error}")
     return {name: shares for name, shares in found.items() if shares}, notes
 
 

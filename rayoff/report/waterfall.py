@@ -45,9 +45,14 @@ def find_waterfalls(frame: pd.DataFrame) -> list[Waterfall | str]:
         frame: results, as ``rayoff.results.read_results`` returns them.
     """
     runs = [run for run in ended_runs(frame) if not pd.isna(run["value"])]
-    return [
+    apart = pools(runs)
+    found = [
         _waterfall(frame, [run for run in runs if dataset in (None, run["dataset"])], dataset)
-        for dataset in pools(runs)
+        for dataset in apart
+    ]
+    return [
+        f"{dataset}: {one}" if isinstance(one, str) and len(apart) > 1 else one
+        for dataset, one in zip(apart, found, strict=True)
     ]
 
 
@@ -74,16 +79,22 @@ def _waterfall(frame: pd.DataFrame, runs: list[Run], dataset: str | None) -> Wat
     if set(means) == {baseline}:
         return f"No arm but the baseline, {baseline}, has ended wherever runs have."
     if best == baseline:
-        return f"No arm has a larger mean than the baseline, {baseline}."
+        rest = len({run["arm"] for run in runs}) - len(means)
+        of_whom = "No arm that has ended wherever runs have" if rest else "No arm"
+        return f"{of_whom} has a larger mean than the baseline, {baseline}."
     if isinstance(arms[best]["reference"], str) and has_references(frame):
         return (
             f"The best arm is {best}. What each step adds to the arm with which the design "
             "compares it stands under the effects."
         )
     changed = [axis for axis in axes if not _equal(arms[baseline][axis], arms[best][axis])]
-    if len(changed) < 2 or len(changed) > _MAX_CHOICES:
-        count = "one choice" if len(changed) == 1 else f"{len(changed)} choices"
-        return f"The best arm, {best}, differs from the baseline in {count}: nothing to split up."
+    if len(changed) < 2:
+        return f"{best}, the best arm, differs from the baseline in one choice alone."
+    if len(changed) > _MAX_CHOICES:
+        return (
+            f"The best arm, {best}, differs from the baseline in {len(changed)} choices: too many "
+            f"to say what each adds, which needs all {2 ** len(changed):,} arms between."
+        )
     values = _values_between(runs, axes, changed, arms[baseline], arms[best])
     missing = 2 ** len(changed) - len(values)
     if missing:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from rayoff.errors import ResultsError
 from rayoff.results.folder import trial_table
 from rayoff.results.runs import run_table
 
@@ -21,9 +22,14 @@ def measure_trial(folder: Path, seeds: Sequence[int]) -> dict[str, float]:
         multiplied by its share of a GPU, or without one by its CPU cores [s].
 
     Raises:
-        ResultsError: its metrics cannot be read.
+        ResultsError: its metrics cannot be read, or another version wrote them.
     """
     frame = trial_table(folder, seeds).to_pandas()
+    if "time/device_seconds" not in frame:
+        raise ResultsError(
+            f"{folder} must have metrics of this version of rayoff, with time/device_seconds, but "
+            "got those of another. Go on with the version that wrote them."
+        )
     runs = run_table(frame)
     num_diverged = runs["status"].tolist().count("diverged")
     return {

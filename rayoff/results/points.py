@@ -73,8 +73,8 @@ def read_points(run_folder: Path) -> pd.DataFrame:
 def read_dimensions(run_folder: Path) -> dict[str, dict[str, Any]]:
     """Return what each parameter of a search could be, by path, in the order of asking.
 
-    A dimension has ``choices``, or ``low``, ``high``, ``log`` and ``step``. One that differs
-    between points, since the space made it depend on others, is that of the first point.
+    A dimension has ``choices``, or ``low``, ``high``, ``log`` and ``step``, the same at every
+    point: a study with another space is refused.
     """
     found: dict[str, dict[str, Any]] = {}
     for record in read_records(run_folder):

@@ -17,8 +17,9 @@ OBJECTIVES: dict[str, Literal["maximize", "minimize"]] = {
 """What a search may optimise, and in which direction; every point that ended has all of them.
 
 ``score`` is the mean over runs of their results, with the floor for those that diverged, and
-then over datasets and fractions; ``device_seconds`` [s] is training time multiplied by the share
-of a GPU, or without one by the CPU cores; ``divergence_rate`` is the share of runs that diverged.
+then over datasets and fractions; ``device_seconds`` [s] is the time of training, probes and
+evaluations multiplied by the share of a GPU, or without one by the CPU cores;
+``divergence_rate`` is the share of runs that diverged.
 """
 
 
