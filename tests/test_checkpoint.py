@@ -318,7 +318,8 @@ DAMAGES = {
     "no weights": (remove_weights, r"checkpoint\.json names weights-\w+\.safetensors, but"),
     "cut sidecar": (cut_sidecar, r"checkpoint\.json must be .* but got JSONDecodeError.*Remove"),
     "no sidecar": (lambda folder: (folder / "checkpoint.json").unlink(), r"holds no checkpoint\."),
-    "later format": (lambda folder: edit_sidecar(folder, {"format": 2}), r"format 1, but got 2\."),
+    "earlier format": (lambda folder: edit_sidecar(folder, {"format": 1}), "format 2, but got 1"),
+    "later format": (lambda folder: edit_sidecar(folder, {"format": 3}), "format 2, but got 3"),
     "not ours": (lambda folder: (folder / "checkpoint.json").write_text("[]"), r"TypeError"),
 }
 
