@@ -45,6 +45,16 @@ def test_the_recipe_of_the_readme_is_three_statements(reported: Path) -> None:
     assert float(printed.getvalue()) == pytest.approx(told.estimate.value)
 
 
+def test_a_command_in_the_question_stays_as_it_is_typed(tmp_path: Path) -> None:
+    folder = make_run_folder(tmp_path / "a", fractions=(0.1,), seeds=(0,))
+    study = json.loads((folder / "study.json").read_text())
+    study["question"] = "Does it?\n\nOn other data:\n\n    rayoff run a \\\n        --seeds 2"
+    (folder / "study.json").write_text(json.dumps(study))
+    text = write_report(folder).read_text()
+    assert '<pre class="question">rayoff run a \\\n    --seeds 2</pre>' in text
+    assert '<p class="question">On other data:</p>' in text
+
+
 class Page(HTMLParser):
     """Collects ids, links and the text of a page, and that every element is closed."""
 

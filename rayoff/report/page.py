@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import textwrap
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -84,6 +85,8 @@ _NOT_IN_A_SEARCH = (
     "a factorial study."
 )
 
+_NEITHER_TOGETHER = "Nor can be said, for the same reason, what two choices do together."
+
 _FOLDER_FILES = ("study.json", "provenance.json", "optuna.journal")
 
 
@@ -165,7 +168,7 @@ def analyse(frame: pd.DataFrame, search: SearchResults | None) -> tuple[Analysis
         effects=find_effects(asked) if len(asked) else [],
         scores=arm_scores(frame) if search is None else _NOT_IN_A_SEARCH,
         interactions=find_interactions(frame) if search is None else [],
-        waterfalls=find_waterfalls(frame) if search is None else [_NOT_IN_A_SEARCH],
+        waterfalls=find_waterfalls(frame) if search is None else [_NEITHER_TOGETHER],
         search=search,
     )
     return analysis, summary
@@ -305,5 +308,6 @@ def _template(name: str) -> jinja2.Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["dedent"] = textwrap.dedent
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     return environment.get_template(name)
