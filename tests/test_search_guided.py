@@ -14,6 +14,7 @@ from typing import Any
 
 import optuna
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -22,6 +23,7 @@ from ray import tune
 from tiny_searches import make_search
 
 from rayoff.data import load_table
+from rayoff.errors import ResultsError
 from rayoff.results import (
     collect,
     confirmations,
@@ -39,6 +41,7 @@ from rayoff.study.records import read_records
 from rayoff.trial import Trial
 
 ONE_AT_A_TIME = Resources(max_concurrent=1)
+WITH_TWO_CORES = Resources(max_concurrent=1, cpus_per_trial=2)
 PATHS = [Path(__file__).parent, Path(__file__).parents[1] / "benchmarks"]
 IMPORTABLE = os.pathsep.join(map(str, PATHS))
 
@@ -47,7 +50,7 @@ IMPORTABLE = os.pathsep.join(map(str, PATHS))
 def ran(cluster: None, source: str, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     study = make_search(source, space="rates", num_points=4)
     folder = RunFolder.create(tmp_path_factory.mktemp("runs"), study, [])
-    outcome = train(folder, ONE_AT_A_TIME, write_metrics, measure_trial)
+    outcome = train(folder, WITH_TWO_CORES, write_metrics, measure_trial)
     assert outcome == driver.Outcome([], [])
     return folder
 
@@ -81,6 +84,23 @@ def test_what_optuna_was_told_is_what_the_results_say(ran: RunFolder) -> None:
         assert trial.value == pytest.approx(sum(run["value"] for run in own) / 2)
         lost = sum(run["status"] == "diverged" for run in own) / 2
         assert trial.constraints == {"divergence_rate": lost}
+
+
+def test_the_time_of_a_point_counts_every_core_that_it_had(ran: RunFolder) -> None:
+    wall = collect(ran.path).to_pandas().groupby("trial")["seconds"].max().to_dict()
+    for record in read_records(ran.path):
+        expected = 2 * sum(wall[trial.trial_id] for trial in record.trials)
+        if record.same_as is None:
+            assert record.values["device_seconds"] == pytest.approx(expected)
+
+
+def test_metrics_of_another_version_are_refused(ran: RunFolder, tmp_path: Path) -> None:
+    trial = ran.planned[0]
+    folder = shutil.copytree(ran.trial_folder(trial.trial_id), tmp_path / trial.trial_id)
+    known = pq.read_table(folder / "metrics.parquet")
+    pq.write_table(known.drop_columns("time/device_seconds"), folder / "metrics.parquet")
+    with pytest.raises(ResultsError, match="must have metrics of this version of rayoff"):
+        measure_trial(folder, trial.config.seeds)
 
 
 def test_a_point_that_diverged_is_a_result_and_a_violation(ran: RunFolder) -> None:

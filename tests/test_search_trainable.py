@@ -79,6 +79,8 @@ def test_reports_are_finite_and_count_runs(job: Job) -> None:
     assert last["score"] == 0.0  # both runs are lost: the floor
     told = [(row["step"], row["seed"]) for one in reports for row in one["rows"]]
     assert told == [(row["step"], row["seed"]) for row in reached(trainable).rows]
+    for row in reached(trainable).rows:
+        assert row["time/device_seconds"] == pytest.approx(job.device_share * row["seconds"])
 
 
 def test_schedulers_and_optuna_see_a_lost_trial_as_one_that_ended_at_the_floor(

@@ -28,12 +28,8 @@ def show_answer(run_folder: Path) -> None:
     found = describe_search(run_folder)
     if found:
         arms = shown_arms(results, summary)
-        num_hidden = len(set(summary["arm"])) - len(arms)
+        found = [*_tell_hidden(len(set(summary["arm"])) - len(arms)), *found]
         summary = summary.loc[summary["arm"].isin(arms)]
-        if num_hidden:
-            rest = "1 more is" if num_hidden == 1 else f"{num_hidden} more are"
-            best = "the baseline, what was trained on fresh seeds, and the best points"
-            found.insert(0, f"These are {best}; {rest} in the report.")
     num_ended = int(counts[list(ENDED_STATUSES)].sum().sum())
     num_runs = int(counts[list(STATUSES)].sum().sum())
     lines = []
@@ -55,6 +51,15 @@ def show_answer(run_folder: Path) -> None:
             f"TensorBoard: {typed('tensorboard', '--logdir', shown(run_folder))}",
         ],
     )
+
+
+def _tell_hidden(num_points: int) -> list[str]:
+    """Return which points of a search the table has, where some are left out of it."""
+    if not num_points:
+        return []
+    rest = "1 more is" if num_points == 1 else f"{num_points} more are"
+    best = "the baseline, what was trained on fresh seeds, and the best points"
+    return [f"These are {best}; {rest} in the report."]
 
 
 def _write(console: Console, lines: list[str]) -> None:

@@ -85,7 +85,7 @@ _NOT_IN_A_SEARCH = (
     "a factorial study."
 )
 
-_NEITHER_TOGETHER = "Nor can be said, for the same reason, what two choices do together."
+_NEITHER_TOGETHER = "Nor can it be said, for the same reason, what two choices do together."
 
 _FOLDER_FILES = ("study.json", "provenance.json", "optuna.journal")
 
